@@ -1,0 +1,43 @@
+"""
+Watch what a headless computer-vision application sees.
+
+The application calls ``put(frame)`` with the frame it has just annotated, and
+the video can be watched. Importing this package loads nothing: each name is
+loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backpack.push import GstSink
+    from backpack.rtsp import RTSPServer, RTSPSpyGlass
+    from backpack.spyglass import SpyGlass
+
+__all__ = ["GstSink", "RTSPServer", "RTSPSpyGlass", "SpyGlass", "__version__"]
+
+__version__ = "1.0.0"
+
+_HOMES = {
+    "GstSink": "backpack.push",
+    "RTSPServer": "backpack.rtsp",
+    "RTSPSpyGlass": "backpack.rtsp",
+    "SpyGlass": "backpack.spyglass",
+}
+
+# The application decides where logs go.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
