@@ -1,0 +1,75 @@
+"""Decide, frame by frame, whether it is worth a copy: is it wanted, is it due."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Gate", "Verdict"]
+
+_SECOND_NS = 1_000_000_000
+
+IDLE_INTERVAL_NS = _SECOND_NS
+"""While nobody watches one frame a second passes, so that a newcomer sees one at once."""
+
+
+class Verdict(enum.Enum):
+    """What becomes of a frame."""
+
+    PASS = enum.auto()
+    NOT_WANTED = enum.auto()
+    NOT_DUE = enum.auto()
+
+
+class Gate:
+    """
+    Let frames pass on a schedule, not by their distance.
+
+    A frame is due at ``next``, and up to half an interval before it: the plain
+    test "at least an interval since the last one" would lose a third of the
+    frames of a 30 fps application whose clock jitters. A frame that comes late
+    does not let the ones after it come faster.
+
+    The gate reads no clock and holds no frame. It is not thread-safe: the
+    SpyGlass asks it under its own lock.
+
+    Args:
+        max_fps: Frames per second that pass at the most.
+
+    """
+
+    def __init__(self, max_fps: float) -> None:
+        self._interval_ns = round(_SECOND_NS / max_fps)
+        self._next_ns = 0
+        self._was_wanted = False
+
+    def decide(self, now_ns: int, *, wanted: bool, least_interval_ns: int = 0) -> Verdict:
+        """
+        Answer for a frame that was put at ``now_ns``.
+
+        Args:
+            now_ns: Monotonic time in nanoseconds.
+            wanted: Whether anybody watches.
+            least_interval_ns: The streaming process may ask for fewer frames
+                than the application allowed; 0 where it does not.
+
+        """
+        if wanted:
+            if not self._was_wanted:
+                # Whoever has just come has waited long enough.
+                self._was_wanted = True
+                self._next_ns = now_ns
+            interval_ns = max(self._interval_ns, least_interval_ns)
+        else:
+            self._was_wanted = False
+            interval_ns = max(self._interval_ns, IDLE_INTERVAL_NS)
+        early_ns = self._next_ns - now_ns
+        if early_ns > interval_ns >> 1:
+            if early_ns <= interval_ns << 1:
+                return Verdict.NOT_DUE if wanted else Verdict.NOT_WANTED
+            # The interval was longer when the schedule was made.
+            early_ns = 0
+            self._next_ns = now_ns
+        if -early_ns > interval_ns >> 1:
+            self._next_ns = now_ns
+        self._next_ns += interval_ns
+        return Verdict.PASS

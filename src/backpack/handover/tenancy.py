@@ -1,0 +1,138 @@
+"""Hold one thing that is open in the streaming process, and wait for its answers."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from backpack.errors import StateError, error_from_name
+from backpack.handover.messages import Closed, Failed, Message, Opened, StreamReport
+from backpack.handover.supervisor import Supervisor, new_id, shared_supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backpack.errors import BackpackError
+
+__all__ = ["Tenancy"]
+
+OPEN_SECONDS = 10.0
+"""How long opening waits for the streaming process; what takes longer goes on without it."""
+
+
+class Tenancy:
+    """
+    Be a tenant of the streaming process on behalf of a SpyGlass or a server.
+
+    `open`, `send` and `close` may be called from any thread. The callbacks
+    come on the supervisor's thread.
+
+    Args:
+        opening: Gives the messages that open it anew, with descriptors that
+            the receiver closes.
+        on_opened: Takes what the streaming process says of the open thing.
+        on_lost: Learns that it is not open any more: with the reason where
+            it cannot be, without where it is being restarted.
+        on_report: Takes the numbers of a stream.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        opening: Callable[[int], Sequence[tuple[Message, Sequence[int]]]],
+        on_opened: Callable[[Opened], None],
+        on_lost: Callable[[BackpackError | None], None],
+        on_report: Callable[[StreamReport], None] | None = None,
+    ) -> None:
+        self.id = new_id()
+        self._opening = opening
+        self._on_opened = on_opened
+        self._on_lost = on_lost
+        self._on_report = on_report
+        # Guards the three below; notified when one changes.
+        self._changed = threading.Condition()
+        self._leaving = False
+        self._answer: BackpackError | bool | None = None
+        self._closed = False
+
+    # --- for any thread ------------------------------------------------------
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The supervisor of this process."""
+        return shared_supervisor()
+
+    def open(self, timeout: float = OPEN_SECONDS) -> BackpackError | None:
+        """
+        Open it, and wait for the answer. After `close` it can be opened anew.
+
+        Returns:
+            None when it is open, or the reason why it is not. After the
+            timeout a `StateError`; the supervisor goes on trying.
+
+        """
+        with self._changed:
+            self._answer, self._leaving, self._closed = None, False, False
+        self.supervisor.open(self)
+        with self._changed:
+            self._changed.wait_for(lambda: self._answer is not None or self._closed, timeout)
+            if self._answer is True:
+                return None
+            if isinstance(self._answer, Exception):
+                return self._answer
+        return StateError(f"The streaming process has not answered within {timeout:.0f} s.")
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send a message if the streaming process is there; never waits."""
+        self.supervisor.send(self, message, fds)
+
+    def close(self, goodbye: Message, timeout: float) -> bool:
+        """Close it, and tell whether that was confirmed in time."""
+        with self._changed:
+            self._leaving = True
+        self.supervisor.close(self, goodbye, then=self._set_closed)
+        with self._changed:
+            confirmed = self._changed.wait_for(lambda: self._closed, timeout)
+        self.supervisor.release(self)
+        return confirmed
+
+    # --- on the supervisor's thread ------------------------------------------
+
+    def opening(self) -> Sequence[tuple[Message, Sequence[int]]]:
+        """Give the messages that open it anew."""
+        return self._opening(self.id)
+
+    def handle(self, message: Opened | Failed | Closed | StreamReport) -> None:
+        """Take an answer of the streaming process."""
+        if isinstance(message, Opened):
+            self._on_opened(message)
+            self._set_answer(answer=True)
+        elif isinstance(message, Failed):
+            error = error_from_name(message.error, message.message)
+            self._on_lost(error)
+            self._set_answer(error)
+        elif isinstance(message, Closed):
+            self._set_closed()
+        elif self._on_report is not None:
+            self._on_report(message)
+
+    def went_away(self, error: BackpackError | None) -> None:
+        """Learn that the streaming process has gone."""
+        self._on_lost(error)
+        if error is not None:
+            self._set_answer(error)
+        with self._changed:
+            # A goodbye that was under way will not be answered.
+            self._closed = self._closed or self._leaving
+            self._changed.notify_all()
+
+    def _set_answer(self, answer: BackpackError | bool) -> None:  # noqa: FBT001
+        with self._changed:
+            self._answer = answer
+            self._changed.notify_all()
+
+    def _set_closed(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,127 @@
+"""Decide which time a frame carries: one that only grows, and one with a date."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Union
+
+from backpack.errors import FrameError
+
+__all__ = ["Stamp", "Timeline", "Timestamp"]
+
+Timestamp = Union[float, "tuple[int, int]"]
+"""Seconds since the epoch, or (seconds, microseconds) as AWS Panorama gives them."""
+
+_SECOND_NS = 1_000_000_000
+_MICROSECOND_NS = 1_000
+
+STEP_NS = _SECOND_NS // 2
+"""A wall clock that moves this far against the monotonic one has stepped."""
+
+FAR_NS = 10 * _SECOND_NS
+"""A timestamp further from the clock than this says nothing about delay."""
+
+
+class Stamp(NamedTuple):
+    """
+    The times of one frame.
+
+    Attributes:
+        mono_ns: Monotonic time of capture. Strictly increasing, and whole
+            microseconds: hardware encoders round what they are given.
+        wall_ns: Time of capture since the epoch.
+        epoch: Grows by one each time the wall clock has stepped.
+
+    """
+
+    mono_ns: int
+    wall_ns: int
+    epoch: int
+
+
+class Timeline:
+    """
+    Stamp frames so that time never runs backward inside a stream.
+
+    Order and spacing come from the monotonic clock, the date from the wall
+    clock through an anchor: the distance of the two clocks. When the wall
+    clock steps, a new anchor is taken and the epoch grows.
+
+    Reads no clock. Not thread-safe: the SpyGlass asks it under its own lock.
+    """
+
+    def __init__(self) -> None:
+        # wall - monotonic. None until the first frame.
+        self._anchor_ns: int | None = None
+        # monotonic - timestamp, where the application's timestamps are no
+        # present times (a recording that is played): order and spacing count.
+        self._replay_ns: int | None = None
+        self._epoch = 0
+        self._last_mono_ns = -1
+
+    def stamp(self, mono_ns: int, wall_ns: int, timestamp: Timestamp | None) -> Stamp | None:
+        """
+        Give a frame its times.
+
+        Args:
+            mono_ns: The monotonic clock, now, in nanoseconds.
+            wall_ns: The wall clock, now, in nanoseconds since the epoch.
+            timestamp: When the frame was captured, as the application says.
+
+        Returns:
+            The times, or None where the frame is not newer than the last one.
+
+        Raises:
+            FrameError: The timestamp is none, or lies over 10 s in the future.
+
+        """
+        anchor_ns = wall_ns - mono_ns
+        if self._anchor_ns is None:
+            self._anchor_ns = anchor_ns
+        elif abs(anchor_ns - self._anchor_ns) > STEP_NS:
+            self._anchor_ns = anchor_ns
+            self._epoch += 1
+        if timestamp is None:
+            captured_mono_ns, captured_wall_ns = mono_ns, mono_ns + self._anchor_ns
+        else:
+            captured_wall_ns = _nanoseconds(timestamp)
+            captured_mono_ns = self._monotonic(captured_wall_ns, mono_ns, wall_ns)
+        captured_mono_ns -= captured_mono_ns % _MICROSECOND_NS
+        if captured_mono_ns <= self._last_mono_ns:
+            return None
+        self._last_mono_ns = captured_mono_ns
+        return Stamp(captured_mono_ns, captured_wall_ns, self._epoch)
+
+    def _monotonic(self, captured_ns: int, mono_ns: int, wall_ns: int) -> int:
+        """Place a capture time on the monotonic clock."""
+        age_ns = wall_ns - captured_ns
+        if age_ns < -FAR_NS:
+            raise FrameError(
+                f"The timestamp lies {-age_ns / _SECOND_NS:.1f} s in the future. Give seconds "
+                "since the epoch (time.time()), or (seconds, microseconds)."
+            )
+        if age_ns <= FAR_NS:
+            return mono_ns - age_ns
+        if self._replay_ns is None or abs(captured_ns + self._replay_ns - mono_ns) > FAR_NS:
+            self._replay_ns = mono_ns - captured_ns
+        return captured_ns + self._replay_ns
+
+
+def _nanoseconds(timestamp: Timestamp) -> int:
+    """Read a timestamp as nanoseconds since the epoch."""
+    try:
+        if isinstance(timestamp, tuple):
+            seconds, microseconds = timestamp
+            value = int(seconds) * _SECOND_NS + int(microseconds) * _MICROSECOND_NS
+        else:
+            if isinstance(timestamp, bool) or not math.isfinite(timestamp):
+                raise ValueError
+            value = round(float(timestamp) * _SECOND_NS)
+    except (TypeError, ValueError) as error:
+        raise FrameError(
+            f"timestamp={timestamp!r} is no time. Give seconds since the epoch "
+            "(time.time()), or (seconds, microseconds)."
+        ) from error
+    if value < 0:
+        raise FrameError(f"timestamp={timestamp!r} lies before 1970.")
+    return value
