@@ -1,0 +1,8 @@
+"""Hold what the application holds: SpyGlass, its states and its numbers."""
+
+from __future__ import annotations
+
+from backpack.spyglass.spyglass import SpyGlass
+from backpack.spyglass.state import State
+
+__all__ = ["SpyGlass", "State"]

@@ -1,0 +1,82 @@
+"""Say what an output is to the application: something to describe, open and close."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+from backpack.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Output", "as_output", "mask"]
+
+
+@runtime_checkable
+class Output(Protocol):
+    """
+    Where a stream goes, as the application names it.
+
+    It only describes: what opens it runs in the streaming process.
+    """
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the streaming process needs to open it, as JSON would take it."""
+
+    def hold(self) -> None:
+        """Open what the output stands on (its server), before the stream starts."""
+
+    def release(self) -> None:
+        """Close what `hold` has opened, after the stream has stopped."""
+
+    def urls(self) -> list[str]:
+        """Give the addresses at which it can be watched."""
+
+
+# The scheme of a URL → the function that makes the output. Rooms are named
+# and not imported: who streams over RTSP only needs no other room.
+_SCHEMES = {
+    "rtsp": "backpack.rtsp.spyglass:output_from_url",
+    "rtsps": "backpack.rtsp.spyglass:output_from_url",
+}
+
+
+def as_output(given: object, *, allow_anonymous: bool) -> Output:
+    """
+    Give the output that a URL or an object stands for.
+
+    Raises:
+        SettingsError: It stands for none.
+
+    """
+    if not isinstance(given, str):
+        if isinstance(given, Output) and not isinstance(given, type):
+            return given
+        raise SettingsError(
+            f"{given!r} is no output. Give a URL such as 'rtsp://127.0.0.1:8554/door', or an "
+            "object such as GstSink(...)."
+        )
+    scheme = urlsplit(given).scheme.lower()
+    target = _SCHEMES.get(scheme)
+    if target is None:
+        known = ", ".join(f"{name}://" for name in sorted(_SCHEMES))
+        raise SettingsError(
+            f"{mask(given)!r}: there is no output for the scheme {scheme!r}. There is {known}, "
+            "and GstSink(...) for whatever GStreamer has a sink for."
+        )
+    module, _, name = target.partition(":")
+    make: Callable[..., Output] = getattr(importlib.import_module(module), name)
+    return make(given, allow_anonymous=allow_anonymous)
+
+
+def mask(url: str) -> str:
+    """Give a URL with its password hidden, fit for logs and errors."""
+    head, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    if not separator or not at:
+        return url
+    user = login.partition(":")[0]
+    return f"{head}://{user}:***@{host}{slash}{path}"
