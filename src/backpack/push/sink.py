@@ -1,0 +1,60 @@
+"""Describe an output that is a GStreamer pipeline of the application's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backpack.errors import SettingsError
+
+__all__ = ["GstSink"]
+
+
+class GstSink:
+    """
+    Send a stream into a GStreamer pipeline, for whatever there is no room for.
+
+    ::
+
+        SpyGlass("rtsp://127.0.0.1:8554/door",
+                 GstSink("h264parse ! mpegtsmux ! srtsink uri=srt://192.0.2.7:9000"))
+
+    It is fed by the stream's one encode: H.264 in Annex B form, one access
+    unit a buffer, with the capture times. It counts as a viewer: the stream is
+    encoded for as long as it is open. When the pipeline fails it is started
+    again, with back-off.
+
+    Args:
+        pipeline: Elements as `gst-launch-1.0` takes them; the first one takes
+            ``video/x-h264``. Do not write passwords here: GStreamer's own debug
+            output shows a pipeline whole.
+        repeats: Whether it gets the pictures that are repeated for viewers
+            while the application is silent. False for a recording.
+
+    Raises:
+        SettingsError: The pipeline is empty.
+
+    """
+
+    def __init__(self, pipeline: str, *, repeats: bool = True) -> None:
+        if not isinstance(pipeline, str) or not pipeline.strip(" !\n"):
+            raise SettingsError("GstSink needs a pipeline, for example 'h264parse ! fakesink'.")
+        self.pipeline = pipeline.strip().removeprefix("!").strip()
+        self.repeats = repeats
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the streaming process needs."""
+        return {"kind": "gstreamer", "pipeline": self.pipeline, "repeats": self.repeats}
+
+    def hold(self) -> None:
+        """Do nothing: it stands on nothing of ours."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    def urls(self) -> list[str]:
+        """Give none: only the pipeline knows where it sends."""
+        return []
+
+    def __repr__(self) -> str:
+        """Show what it does, not where: the pipeline may name a login."""
+        return f"<{type(self).__name__} {self.pipeline.split()[0]} …>"
