@@ -45,7 +45,7 @@ class Channel:
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003 - the standard library's own call
         self.sock = sock
         self._lock = threading.Lock()
         # (bytes, descriptors) still to be sent. Under the lock.
@@ -99,10 +99,7 @@ class Channel:
         while self._outgoing:
             data, fds = self._outgoing[0]
             try:
-                if fds:
-                    sent = socket.send_fds(self.sock, [data], fds)
-                else:
-                    sent = self.sock.send(data)
+                sent = socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)
             except BlockingIOError:
                 return
             except OSError as error:

@@ -110,7 +110,7 @@ class StreamingProcess:
         return status
 
     def abandon(self) -> None:
-        """Close a forked copy's ends of channel and pipe, without a lock: its owner is elsewhere."""
+        """Close a forked copy's ends, without a lock: whoever holds it is in the other process."""
         for fd in (self.channel.sock.detach(), self.stderr.fileno()):
             with contextlib.suppress(OSError):
                 os.close(fd)

@@ -263,12 +263,11 @@ class Supervisor:
         for message, fds in tenant.opening():
             self._send(message, fds)
 
-    def _send(
-        self, message: Message, fds: Sequence[int] = (), *, to: Tenant | None = None
-    ) -> None:
+    def _send(self, message: Message, fds: Sequence[int] = (), *, to: Tenant | None = None) -> None:
         """Send a message if there is somebody to take it, and close its descriptors."""
         try:
-            if self._child is not None and self._is_ready and (to is None or to.id in self._tenants):
+            concerns_us = to is None or to.id in self._tenants
+            if self._child is not None and self._is_ready and concerns_us:
                 self._child.channel.send(message, fds)
         except ChannelClosed:
             # Its end of file is on the way and is handled there.
@@ -452,7 +451,7 @@ def _at_exit() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _shared, _shared_lock  # noqa: PLW0603
+    global _shared, _shared_lock
     abandoned: Any = _shared
     _shared, _shared_lock = None, threading.Lock()
     if abandoned is not None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from backpack.errors import StateError, error_from_name
+from backpack.errors import BackpackError, StateError, error_from_name
 from backpack.handover.messages import Closed, Failed, Message, Opened, StreamReport
 from backpack.handover.supervisor import Supervisor, new_id, shared_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backpack.errors import BackpackError
 
 __all__ = ["Tenancy"]
 
@@ -75,13 +74,17 @@ class Tenancy:
         with self._changed:
             self._answer, self._leaving, self._closed = None, False, False
         self.supervisor.open(self)
+        answer = self._await_answer(timeout)
+        if answer is True:
+            return None
+        if isinstance(answer, BackpackError):
+            return answer
+        return StateError(f"The streaming process has not answered within {timeout:.0f} s.")
+
+    def _await_answer(self, timeout: float) -> BackpackError | bool | None:
         with self._changed:
             self._changed.wait_for(lambda: self._answer is not None or self._closed, timeout)
-            if self._answer is True:
-                return None
-            if isinstance(self._answer, Exception):
-                return self._answer
-        return StateError(f"The streaming process has not answered within {timeout:.0f} s.")
+            return self._answer
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message if the streaming process is there; never waits."""

@@ -114,10 +114,8 @@ def _nanoseconds(timestamp: Timestamp) -> int:
             seconds, microseconds = timestamp
             value = int(seconds) * _SECOND_NS + int(microseconds) * _MICROSECOND_NS
         else:
-            if isinstance(timestamp, bool) or not math.isfinite(timestamp):
-                raise ValueError
-            value = round(float(timestamp) * _SECOND_NS)
-    except (TypeError, ValueError) as error:
+            value = round(math.nan if isinstance(timestamp, bool) else timestamp * _SECOND_NS)
+    except (TypeError, ValueError, OverflowError) as error:
         raise FrameError(
             f"timestamp={timestamp!r} is no time. Give seconds since the epoch "
             "(time.time()), or (seconds, microseconds)."

@@ -80,7 +80,9 @@ class GstOutput:
         self._watch = bus.connect("message", self._on_message)
         if pipeline.set_state(Gst.State.PLAYING) is Gst.StateChangeReturn.FAILURE:
             message = bus.timed_pop_filtered(0, Gst.MessageType.ERROR)
-            reason = message.parse_error()[0].message if message is not None else "it does not start"
+            reason = "it does not start."
+            if message is not None:
+                reason = message.parse_error()[0].message
             self._tear_down()
             raise PipelineError(f"GstSink: {reason}")
         with self._lock:

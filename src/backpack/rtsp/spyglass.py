@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import weakref
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +21,7 @@ from backpack.spyglass import SpyGlass
 from backpack.spyglass.outputs import mask
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
@@ -84,8 +85,8 @@ class RTSPServer:
             address=address,
             port=_port_number(port),
             users=dict(users or {}),
-            certificate=None if certificate is None else os.path.abspath(certificate),
-            key=None if key is None else os.path.abspath(key),
+            certificate=None if certificate is None else str(Path(certificate).absolute()),
+            key=None if key is None else str(Path(key).absolute()),
             rtp_ports=rtp_ports,
             allow_anonymous=allow_anonymous,
         )
@@ -356,7 +357,7 @@ class RTSPSpyGlass(SpyGlass):
 
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the published order
+    def __init__(
         self,
         server: RTSPServer,
         path: str,

@@ -23,7 +23,8 @@ from backpack.handover.tenancy import OPEN_SECONDS, Tenancy
 from backpack.handover.timeline import Timeline
 from backpack.settings import StreamSettings, is_disabled
 from backpack.spyglass.outputs import as_output
-from backpack.spyglass.state import ACCEPTING, Event, State, next_state
+from backpack.spyglass.state import ACCEPTING, Event, next_state
+from backpack.spyglass.state import State as _State
 from backpack.spyglass.tally import Outcome, Tally
 from backpack.stats import Stats
 
@@ -98,9 +99,9 @@ class SpyGlass:
 
     """
 
-    State: ClassVar[type[State]] = State
+    State: ClassVar[type[_State]] = _State
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every setting has a name
         self,
         *outputs: str | Output,
         parent_logger: logging.Logger | None = None,
@@ -137,7 +138,7 @@ class SpyGlass:
         self._life = threading.Lock()
         # Guards everything below. Held for one copy of a frame at the longest.
         self._lock = threading.Lock()
-        self._state = State.STOPPED
+        self._state = _State.STOPPED
         self._reason = "BACKPACK_DISABLE is set." if self._disabled else ""
         self._tenancy: Tenancy | None = None
         self._gate = Gate(self._settings.max_fps)
@@ -314,7 +315,7 @@ class SpyGlass:
         """Put a frame: the name that `supervision.VideoSink` has for it."""
         self.put(frame)
 
-    def __call__(self, predictions: object, frame: Any) -> None:  # noqa: ANN401
+    def __call__(self, predictions: object, frame: Any) -> None:  # noqa: ANN401, ARG002
         """
         Put a frame: the form of a sink of Roboflow's `inference`.
 
@@ -339,7 +340,7 @@ class SpyGlass:
     ) -> Outcome:
         """Copy the frame if it is worth it. Called with `_lock` held."""
         if self._state not in ACCEPTING:
-            return Outcome.STOPPED if self._state is State.STOPPED else Outcome.AWAY
+            return Outcome.STOPPED if self._state is _State.STOPPED else Outcome.AWAY
         writer = self._writer
         if writer is None:
             verdict = self._gate.decide(now_ns, wanted=False)
@@ -359,7 +360,7 @@ class SpyGlass:
                 self._error = f"There is no memory to hand frames over: {error}"
                 return Outcome.AWAY
         writer.write(as_pixels(frame), pixel_format, stamp)
-        if self._state is not State.STREAMING:
+        if self._state is not _State.STREAMING:
             self._enter(Event.FRAME)
         return Outcome.ACCEPTED
 
@@ -421,7 +422,7 @@ class SpyGlass:
     # --- what can be asked -----------------------------------------------------
 
     @property
-    def state(self) -> State:
+    def state(self) -> _State:
         """The state, one of `SpyGlass.State`."""
         return self._state
 
@@ -495,7 +496,8 @@ class SpyGlass:
 
 def _view(memory: Any, shape: tuple[int, ...], offset: int) -> NDArray[np.uint8]:  # noqa: ANN401
     """Make an array over the ring's memory."""
-    return np.ndarray(shape, np.uint8, memory, offset)
+    array: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory, offset)
+    return array
 
 
 def _after_fork_in_child() -> None:

@@ -13,7 +13,6 @@ from backpack.errors import BackpackError
 from backpack.handover.channel import Channel, ChannelClosed
 from backpack.handover.messages import (
     PROTOCOL_VERSION,
-    Hello,
     Log,
     Message,
     Ready,

@@ -14,9 +14,7 @@ __all__ = ["stream_size"]
 _CARD = (640, 360)
 
 
-def stream_size(
-    settings: StreamSettings, width: int | None, height: int | None
-) -> tuple[int, int]:
+def stream_size(settings: StreamSettings, width: int | None, height: int | None) -> tuple[int, int]:
     """
     Give width and height of the video: even, for 4:2:0 has no half pixels.
 

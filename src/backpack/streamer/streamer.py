@@ -91,9 +91,7 @@ class Streamer:
 
     def run(self) -> None:
         """Serve until the application says goodbye, or has gone."""
-        GLib.io_add_watch(
-            self._channel.fileno(), GLib.PRIORITY_HIGH, _READABLE, self._on_readable
-        )
+        watch(self._channel.fileno(), _READABLE, self._on_readable)
         self._loop.run()
 
     def close(self) -> None:
@@ -164,7 +162,7 @@ class Streamer:
             fd = os.pidfd_open(pid)
         except OSError:
             return
-        GLib.io_add_watch(fd, GLib.PRIORITY_HIGH, GLib.IOCondition.IN, self._on_parent_gone)
+        watch(fd, GLib.IOCondition.IN, self._on_parent_gone)
 
     def _on_parent_gone(self, fd: int, _condition: GLib.IOCondition) -> bool:
         os.close(fd)
@@ -274,6 +272,14 @@ class Streamer:
 
     def _report(self, number: int, lodger: _Lodger) -> None:
         self._say(StreamReport(number, lodger.numbers()))
+
+
+def watch(
+    fd: int, condition: GLib.IOCondition, call: Callable[[int, GLib.IOCondition], bool]
+) -> None:
+    """Call on the main thread whenever a descriptor is ready, until it says no."""
+    # PyGObject takes descriptors here; the stubs know of channels only.
+    GLib.io_add_watch(fd, GLib.PRIORITY_HIGH, condition, call)  # type: ignore[arg-type]
 
 
 def _later(call: Callable[..., None], *arguments: object) -> None:
