@@ -53,7 +53,7 @@ class Card:
         self._width = width
         self._height = height
         columns = [column for letter in text for column in (*_GLYPHS[letter], 0)]
-        scale = max(1, width * 6 // 10 // len(columns))
+        scale = max(1, min(width * 6 // 10 // len(columns), height // 2 // _GLYPH_HEIGHT))
         if len(columns) <= width and height >= _GLYPH_HEIGHT:
             self._draw(columns, scale)
 

@@ -94,6 +94,8 @@ class Stream:
         self._new_ring: RingReader | None = None
         self._drain_by: float | None = None
         self._encoder_failure: EncoderError | None = None
+        # Written by the main thread, read by the intake.
+        self._interval_ns = 0
         # The intake thread's.
         self._ring: RingReader | None = None
         self._encoder: Encoder | None = None
@@ -104,6 +106,7 @@ class Stream:
         self._redaction = Redaction()
         self._cadence = Cadence()
         self._is_wanted = False
+        self._told_interval_ns = 0
         self._last_number = 0
         self._last_pts_ns = 0
         # Times of the last put frame, and when it was encoded: a repeat is as
@@ -145,6 +148,12 @@ class Stream:
     def finished(self) -> bool:
         """Tell whether the intake thread has ended."""
         return not self._thread.is_alive()
+
+    def ask_for(self, interval_ns: int) -> None:
+        """Ask the application for frames that are so far apart; 0: as it likes."""
+        if interval_ns != self._interval_ns:
+            self._interval_ns = interval_ns
+            self._kick()
 
     @property
     def is_wanted(self) -> bool:
@@ -203,6 +212,7 @@ class Stream:
         """Do what is due, and say when to look again; None: when something happens."""
         now_ns = time.monotonic_ns()
         self._switch_ring()
+        self._pass_interval_on()
         self._replace_failed_encoder()
         if not self._update_wanted(now_ns) or self._spec is None:
             return None
@@ -239,7 +249,13 @@ class Stream:
         if self._ring is not None:
             self._ring.close()
         self._ring = ring
-        ring.set_wanted(self._is_wanted)
+        ring.set_wanted(self._is_wanted, self._told_interval_ns)
+
+    def _pass_interval_on(self) -> None:
+        if self._interval_ns != self._told_interval_ns:
+            self._told_interval_ns = self._interval_ns
+            if self._ring is not None:
+                self._ring.set_wanted(self._is_wanted, self._told_interval_ns)
 
     def _update_wanted(self, now_ns: int) -> bool:
         wanted = self.hub.wanted(now_ns)
@@ -247,7 +263,7 @@ class Stream:
             return wanted
         self._is_wanted = wanted
         if self._ring is not None:
-            self._ring.set_wanted(wanted)
+            self._ring.set_wanted(wanted, self._told_interval_ns)
             # What nobody was there to see was not replaced.
             self._last_number = max(self._last_number, self._ring.latest_number() - 1)
         if not wanted:

@@ -25,6 +25,7 @@ from backpack.handover.messages import (
 )
 from backpack.handover.ring import RingReader
 from backpack.settings import StreamSettings
+from backpack.streamer.governor import Governor, time_on_cpu
 from backpack.streamer.outputs import OpenOutput, ServerBoard, open_outputs
 from backpack.streamer.stream import Stream
 
@@ -76,6 +77,7 @@ class Streamer:
         self._board = ServerBoard()
         self._lodgers: dict[int, _Lodger] = {}
         self._passed_over: set[str] = set()
+        self._governor = Governor()
         # Sources of the main loop; 0: none.
         self._report_timer = 0
         self._flush_timer = 0
@@ -266,9 +268,22 @@ class Streamer:
             if lodger.stream.is_wanted:
                 watched = True
                 self._report(number, lodger)
-        if not watched:
+        if watched:
+            self._govern()
+        else:
             self._report_timer = 0
+            self._governor.forget()
+            for lodger in self._lodgers.values():
+                lodger.stream.ask_for(0)
         return watched
+
+    def _govern(self) -> None:
+        times = time_on_cpu()
+        if times is None:
+            return
+        interval_ns = self._governor.sample(*times)
+        for lodger in self._lodgers.values():
+            lodger.stream.ask_for(interval_ns)
 
     def _report(self, number: int, lodger: _Lodger) -> None:
         self._say(StreamReport(number, lodger.numbers()))
