@@ -1,0 +1,301 @@
+"""Carry every access unit of a stream to whoever reads it, and know whether anybody does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backpack.hub.unit import AccessUnit
+
+__all__ = ["KEY_FRAME_SPACING_NS", "Hub", "HubCounters", "Reader"]
+
+SECOND_NS = 1_000_000_000
+
+KEY_FRAME_SPACING_NS = SECOND_NS // 2
+"""Between two key frames that were asked for: two a second are made at most."""
+
+_log = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """
+    Take the access units of one stream: an output, as the hub sees it.
+
+    Attributes:
+        takes_repeats: Whether it wants pictures that were only made for
+            viewers (a silent application's last frame, the waiting card).
+
+    """
+
+    takes_repeats: bool
+
+    def push(self, unit: AccessUnit) -> None:
+        """
+        Take one access unit, at once: never wait for a network or a disk.
+
+        Called on the encoder's streaming thread. A unit may still come while
+        `Hub.detach` returns. What it raises costs this reader alone its place.
+        """
+
+    def on_lost(self, error: Exception) -> None:
+        """Hear, on the encoder's streaming thread, that the hub has let this reader go."""
+
+
+@dataclass(frozen=True)
+class HubCounters:
+    """
+    What has gone through a hub since it was made.
+
+    Attributes:
+        published: Access units that the encoder handed over.
+        delivered: Units times readers that took them.
+        withheld: Units that a reader was not given, since decoding cannot
+            start at them or since it refuses repeats.
+        failed_readers: Readers that raised, and were let go.
+        key_frames_asked: Key frames that were made on demand.
+
+    """
+
+    published: int = 0
+    delivered: int = 0
+    withheld: int = 0
+    failed_readers: int = 0
+    key_frames_asked: int = 0
+
+
+@dataclass(eq=False)
+class _Seat:
+    """One reader's place. Only the publishing thread writes ``needs_key``."""
+
+    reader: Reader
+    # Until a key frame came, or came again after a withheld picture, what
+    # follows refers to pictures that this reader has never seen.
+    needs_key: bool = True
+
+
+class Hub:
+    """
+    Fan the one encoded stream out to any number of readers.
+
+    The hub holds no picture and waits for nobody: a reader that needs a queue
+    brings its own (`backpack.hub.queue`). It reads no clock but the one that it
+    was given, and that one only to note when the last reader left.
+
+    Any thread may call any method. `publish` is for one thread at a time, the
+    encoder's; it calls the readers without holding a lock.
+
+    Args:
+        linger_ns: How long the stream stays wanted after its last reader left.
+            A viewer who comes back meanwhile finds the encoder running.
+        clock_ns: The monotonic clock, in nanoseconds.
+        on_change: Called from any thread whenever the stream's intake should
+            look again: someone came, a key frame is asked for, the last one left.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        linger_ns: int = 5 * SECOND_NS,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
+        self._linger_ns = linger_ns
+        self._clock_ns = clock_ns
+        self._on_change = on_change
+        # Guards everything below but the seats' own fields.
+        self._lock = threading.Lock()
+        # Replaced, never changed, so that publish() may go through it unlocked.
+        self._seats: tuple[_Seat, ...] = ()
+        # When the last reader left. None: nobody was ever here, or somebody is.
+        self._left_ns: int | None = None
+        self._newcomer = False
+        self._key_asked = False
+        # When a key frame was last taken from us. None: never.
+        self._key_taken_ns: int | None = None
+        self._published = 0
+        self._delivered = 0
+        self._withheld = 0
+        self._failed_readers = 0
+        self._key_frames_asked = 0
+
+    def attach(self, reader: Reader) -> None:
+        """
+        Give a reader a place; ask for a picture at once, and for a key frame.
+
+        Its first unit will be a key frame. Attaching it again does nothing.
+        """
+        with self._lock:
+            if any(seat.reader is reader for seat in self._seats):
+                return
+            self._seats = (*self._seats, _Seat(reader))
+            self._left_ns = None
+            self._key_asked = True
+            self._newcomer = self._newcomer or reader.takes_repeats
+        self._tell()
+
+    def detach(self, reader: Reader) -> None:
+        """Take a reader's place away. A unit that is under way may still reach it."""
+        with self._lock:
+            if not self._remove(reader):
+                return
+        self._tell()
+
+    def publish(self, unit: AccessUnit) -> None:
+        """
+        Hand one unit to every reader that can use it. One thread at a time.
+
+        Never raises and never waits: a reader that raises is dropped alone.
+        """
+        with self._lock:
+            seats = self._seats
+            self._published += 1
+            if unit.key and not any(s.needs_key and _refuses(s, unit) for s in seats):
+                # Everyone who asked has this one; another would be made for nothing.
+                self._key_asked = False
+        delivered = 0
+        ask_again = False
+        for seat in seats:
+            if _refuses(seat, unit):
+                seat.needs_key = True
+            elif seat.needs_key and not unit.key:
+                ask_again = True
+            elif self._deliver(seat, unit):
+                seat.needs_key = False
+                delivered += 1
+        with self._lock:
+            self._delivered += delivered
+            self._withheld += len(seats) - delivered
+        if ask_again:
+            self.request_key_frame()
+
+    def request_key_frame(self) -> None:
+        """Ask for a key frame: someone came, or lost a picture. Asking twice makes one."""
+        with self._lock:
+            if self._key_asked or not self._seats:
+                return
+            self._key_asked = True
+        self._tell()
+
+    def request_picture(self) -> None:
+        """Ask for a picture at once, with a key frame: someone came to a running output."""
+        with self._lock:
+            if not self._seats:
+                return
+            self._key_asked = True
+            self._newcomer = True
+        self._tell()
+
+    def take_key_request(self, now_ns: int) -> bool:
+        """Answer once whether the next picture must be a key frame: two a second at most."""
+        with self._lock:
+            due = self._next_key_request_ns()
+            if due is None or now_ns < due:
+                return False
+            self._key_asked = False
+            self._key_taken_ns = now_ns
+            self._key_frames_asked += 1
+            return True
+
+    @property
+    def next_key_request_ns(self) -> int | None:
+        """Tell when `take_key_request` will say yes. None: nobody asks."""
+        with self._lock:
+            return self._next_key_request_ns()
+
+    def take_newcomer(self) -> bool:
+        """Answer once whether a newcomer waits: repeat the last picture, or the card, now."""
+        with self._lock:
+            newcomer, self._newcomer = self._newcomer, False
+            return newcomer
+
+    def wanted(self, now_ns: int) -> bool:
+        """Decide whether encoding is worth it: someone is here, or left a moment ago."""
+        with self._lock:
+            if self._seats:
+                return True
+            return self._left_ns is not None and now_ns < self._left_ns + self._linger_ns
+
+    def wanted_until(self, now_ns: int) -> int | None:
+        """Tell when lingering ends. None: someone is here, or it has ended."""
+        with self._lock:
+            if self._seats or self._left_ns is None:
+                return None
+            end_ns = self._left_ns + self._linger_ns
+            return end_ns if now_ns < end_ns else None
+
+    @property
+    def keeps_no_repeats(self) -> bool:
+        """Tell whether some reader refuses repeats: the frame after one must be a key frame."""
+        with self._lock:
+            return any(not seat.reader.takes_repeats for seat in self._seats)
+
+    @property
+    def reader_count(self) -> int:
+        """Tell how many readers have a place."""
+        with self._lock:
+            return len(self._seats)
+
+    @property
+    def counters(self) -> HubCounters:
+        """Tell what has gone through since the hub was made."""
+        with self._lock:
+            return HubCounters(
+                published=self._published,
+                delivered=self._delivered,
+                withheld=self._withheld,
+                failed_readers=self._failed_readers,
+                key_frames_asked=self._key_frames_asked,
+            )
+
+    def _next_key_request_ns(self) -> int | None:
+        assert self._lock.locked()  # noqa: S101 - a bug of ours, not of the caller
+        if not self._key_asked:
+            return None
+        return 0 if self._key_taken_ns is None else self._key_taken_ns + KEY_FRAME_SPACING_NS
+
+    def _remove(self, reader: Reader) -> bool:
+        assert self._lock.locked()  # noqa: S101 - a bug of ours, not of the caller
+        seats = tuple(seat for seat in self._seats if seat.reader is not reader)
+        if len(seats) == len(self._seats):
+            return False
+        self._seats = seats
+        if not seats:
+            self._left_ns = self._clock_ns()
+            # Nobody is left to see them.
+            self._key_asked = self._newcomer = False
+        return True
+
+    def _deliver(self, seat: _Seat, unit: AccessUnit) -> bool:
+        try:
+            seat.reader.push(unit)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            self._drop(seat, error)
+            return False
+        return True
+
+    def _drop(self, seat: _Seat, error: Exception) -> None:
+        _log.warning("An output failed and gets no more pictures: %s", error, exc_info=error)
+        with self._lock:
+            if not self._remove(seat.reader):
+                return
+            self._failed_readers += 1
+        try:
+            seat.reader.on_lost(error)
+        except Exception:  # noqa: BLE001 - whatever it is, the others go on
+            _log.exception("An output failed once more on being told that it had failed.")
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._on_change is not None:
+            self._on_change()
+
+
+def _refuses(seat: _Seat, unit: AccessUnit) -> bool:
+    return unit.repeat and not seat.reader.takes_repeats
