@@ -20,5 +20,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
             DeprecationWarning,
             stacklevel=2,
         )
+        # `from backpack.rtsp import RTSPSkyLine` asks twice and is warned once.
+        globals()[name] = RTSPSpyGlass
         return RTSPSpyGlass
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import weakref
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from backpack.errors import SettingsError, StateError
+from backpack.errors import MissingDependencyError, SettingsError, StateError
 from backpack.handover.messages import CloseServer, OpenServer
 from backpack.handover.tenancy import OPEN_SECONDS, Tenancy
 from backpack.rtsp.addresses import for_url
@@ -21,7 +22,6 @@ from backpack.spyglass import SpyGlass
 from backpack.spyglass.outputs import mask
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
@@ -56,6 +56,8 @@ class RTSPServer:
         rtp_ports: First and last UDP port for RTP and RTCP. None: any.
         allow_anonymous: Whether an address that others can reach may be
             watched without logging in.
+        required: Whether `start` raises where streaming cannot run at all.
+            Otherwise that is logged, and tried again.
 
     Raises:
         SettingsError: A value that cannot be, or an address that others can
@@ -63,7 +65,7 @@ class RTSPServer:
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every setting has a name
         self,
         port: str | int = DEFAULT_PORT,
         parent_logger: logging.Logger | None = None,
@@ -74,6 +76,7 @@ class RTSPServer:
         key: str | os.PathLike[str] | None = None,
         rtp_ports: tuple[int, int] | None = None,
         allow_anonymous: bool = False,
+        required: bool = False,
     ) -> None:
         name = type(self).__name__
         self.logger = (
@@ -81,6 +84,7 @@ class RTSPServer:
             if parent_logger is not None
             else logging.getLogger("backpack.rtsp")
         )
+        self._required = required
         self._settings = RTSPServerSettings(
             address=address,
             port=_port_number(port),
@@ -104,6 +108,9 @@ class RTSPServer:
             opening=self._opening, on_opened=self._on_opened, on_lost=self._on_lost
         )
         self._is_open = False
+        # Set in a child that was forked while we existed.
+        self._is_forked_copy = False
+        _instances.add(self)
         with _servers_lock:
             if self._settings.port:
                 _servers.setdefault((address, self._settings.port), self)
@@ -131,15 +138,20 @@ class RTSPServer:
             AddressInUseError: Another program listens there.
             SettingsError: A certificate or key that cannot be used.
             OutputError: The address cannot be listened on.
-            MissingDependencyError: The streaming process cannot run.
+            MissingDependencyError: Streaming cannot run here, and
+                ``required=True`` was asked.
+            StateError: The process was forked after this object was made.
 
         """
+        self._check_fork("start")
         with self._life:
-            self._started_by_app = True
             self._open()
+            self._started_by_app = True
 
     def stop(self) -> None:
         """Close the socket and all clients. Does nothing where it is not started."""
+        if self._is_forked_copy:
+            return
         with self._life:
             self._started_by_app = False
             self._close()
@@ -173,6 +185,8 @@ class RTSPServer:
         """
         path = _checked(mount_point)
         with self._life:
+            if path in self._launches:
+                raise self._taken(path)
             self._claim(path, self)
             self._launches[path] = pipeline
             self._send_launches()
@@ -215,16 +229,18 @@ class RTSPServer:
     def _claim(self, path: str, owner: object) -> None:
         """Give a path to somebody; two streams cannot share one."""
         with self._life:
-            if self._paths.get(path, owner) is not owner or (
-                path in self._launches and owner is not self
-            ):
-                raise SettingsError(
-                    f"The path {path!r} is taken already on port {self.port}. Choose another one."
-                )
+            if self._paths.get(path, owner) is not owner:
+                raise self._taken(path)
             self._paths[path] = owner
+
+    def _taken(self, path: str) -> SettingsError:
+        return SettingsError(
+            f"The path {path!r} is taken already on port {self.port}. Choose another one."
+        )
 
     def _hold(self, path: str, owner: object, *, start: bool) -> int:
         """Keep a server running for a stream; give the server's id."""
+        self._check_fork("start_streaming")
         with self._life:
             self._claim(path, owner)
             if start:
@@ -256,10 +272,19 @@ class RTSPServer:
         if self._is_open or is_disabled():
             return
         error = self._tenancy.open(OPEN_SECONDS)
-        if error is not None and not isinstance(error, StateError):
+        # Where nothing can stream now, the supervisor says so and goes on trying.
+        weather = isinstance(error, (MissingDependencyError, StateError))
+        if error is not None and (self._required or not weather):
             self._tenancy.close(CloseServer(self.id), _CLOSE_SECONDS)
             raise error
         self._is_open = True
+
+    def _check_fork(self, call: str) -> None:
+        if self._is_forked_copy:
+            raise StateError(
+                f"{call}() was called in a process that was forked from the one that made this "
+                "RTSPServer. Make a new one in the forked process."
+            )
 
     def _close(self) -> None:
         if self._is_open:
@@ -292,6 +317,19 @@ class RTSPServer:
 # host and port share one, also with a server that the application has made.
 _servers: weakref.WeakValueDictionary[tuple[str, int], RTSPServer] = weakref.WeakValueDictionary()
 _servers_lock = threading.Lock()
+_instances: weakref.WeakSet[RTSPServer] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    global _servers_lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _servers_lock = threading.Lock()
+    _servers.clear()
+    for server in list(_instances):
+        server._is_forked_copy = True  # noqa: SLF001 - our own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class RTSPOutput:

@@ -1,0 +1,232 @@
+"""Decide which clients are gone though they have not said so, and close them."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backpack.gst.gi import GLib
+from backpack.gst.rtsp import GstRtsp, GstRtspServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backpack.gst.gi import Gio
+    from backpack.rtsp.mount import Mount
+
+__all__ = ["IDLE_NS", "SESSION_TIMEOUT_SECONDS", "STALLED_NS", "SendBuffer", "Sessions"]
+
+SESSION_TIMEOUT_SECONDS = 25
+"""Announced to clients. Players say that they live at half of it, or by RTCP every 5 s."""
+
+STALLED_NS = 5_000_000_000
+"""A TCP client that acknowledges nothing for so long, while data waits, has stopped reading."""
+
+IDLE_NS = 60_000_000_000
+"""A connection without a session is closed after this. Players set theirs up within one."""
+
+SWEEP_MS = 1000
+
+SEND_BUFFER_BYTES = 256 * 1024
+"""Of a client's socket. Left alone, the kernel's may hold 4 MB: 13 s of video to be late by."""
+
+# Offset of tcpi_bytes_acked in Linux' struct tcp_info (linux/tcp.h, since 4.1).
+_BYTES_ACKED = struct.Struct("=120xQ")
+_SIOCOUTQ = 0x5411
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class SendBuffer:
+    """
+    Judge by what the far side acknowledges whether it still reads.
+
+    Reads no clock and no socket: the sweep tells it both.
+
+    Attributes:
+        acknowledged: Bytes acknowledged when last told.
+        since_ns: When that number last grew, or nothing waited.
+
+    """
+
+    acknowledged: int = -1
+    since_ns: int = 0
+
+    def stalled(self, now_ns: int, *, acknowledged: int, waiting: int) -> bool:
+        """
+        Decide whether the far side has stopped reading.
+
+        Args:
+            now_ns: Monotonic time.
+            acknowledged: Bytes acknowledged since the connection was made.
+            waiting: Bytes sent or to be sent, but not acknowledged.
+
+        """
+        if acknowledged != self.acknowledged or waiting == 0:
+            self.acknowledged = acknowledged
+            self.since_ns = now_ns
+        return now_ns - self.since_ns > STALLED_NS
+
+
+@dataclass
+class _Connection:
+    """What is known of one client. Main thread only."""
+
+    client: GstRtspServer.RTSPClient
+    socket: Gio.Socket | None
+    buffer: SendBuffer
+    # Since when it has had no session.
+    idle_since_ns: int
+    # What it was last told about. Written by the client's thread.
+    described: GstRtspServer.RTSPMedia | None = None
+    # Whether the last sweep found that nothing is sent to it any more.
+    suspected: bool = False
+
+
+class Sessions:
+    """
+    Watch the clients of one server, once a second while there are any.
+
+    Without clients there is no timer: an unwatched server wakes up never.
+    Main thread only.
+
+    Args:
+        server: The server.
+        mounts: Gives its mounts.
+        clock_ns: The monotonic clock.
+
+    """
+
+    def __init__(
+        self,
+        server: GstRtspServer.RTSPServer,
+        mounts: Callable[[], list[Mount]],
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self._server = server
+        self._pool = GstRtspServer.RTSPSessionPool.new()
+        server.set_session_pool(self._pool)
+        self._mounts = mounts
+        self._clock_ns = clock_ns
+        self._connections: list[_Connection] = []
+        self._timer = 0
+
+    def add(self, client: GstRtspServer.RTSPClient) -> None:
+        """Watch a client that has just connected."""
+        # The connection goes with its session: half a client helps nobody.
+        client.set_property("post-session-timeout", 0)
+        now_ns = self._clock_ns()
+        self._connections.append(
+            _Connection(client, _socket_of(client), SendBuffer(since_ns=now_ns), now_ns)
+        )
+        if self._timer == 0:
+            self._timer = GLib.timeout_add(SWEEP_MS, self._sweep)
+
+    def note_described(
+        self, client: GstRtspServer.RTSPClient, media: GstRtspServer.RTSPMedia
+    ) -> None:
+        """Remember which media a client was told about. Client's thread."""
+        for connection in self._connections:
+            if connection.client == client:
+                connection.described = media
+
+    def close_viewers_of(self, mount: Mount) -> None:
+        """Close the connections of everybody who watches a mount, or is about to."""
+        for connection in list(self._connections):
+            media = [one.get_media() for one in _session_media(connection.client)]
+            if any(mount.has(one) for one in (*media, connection.described)):
+                connection.client.close()
+
+    def close(self) -> None:
+        """Close every client, and watch no more. Idempotent."""
+        if self._timer:
+            GLib.source_remove(self._timer)
+            self._timer = 0
+        self._connections.clear()
+        self._server.client_filter(_remove)
+        self._pool.filter(_remove)
+
+    def _sweep(self) -> bool:
+        now_ns = self._clock_ns()
+        self._pool.cleanup()
+        present = self._server.client_filter(None)
+        self._connections = [one for one in self._connections if one.client in present]
+        for connection in self._connections:
+            reason = _why_gone(connection, now_ns)
+            if reason is not None:
+                _log.info("Closed an RTSP client: it %s.", reason)
+                connection.client.close()
+        for mount in self._mounts():
+            mount.sweep(now_ns)
+        if self._connections or self._pool.get_n_sessions():
+            return True
+        self._timer = 0
+        return False
+
+
+def _why_gone(connection: _Connection, now_ns: int) -> str | None:
+    if _is_stalled(connection, now_ns):
+        return "stopped reading"
+    media = _session_media(connection.client)
+    if not media and not connection.client.session_filter(None):
+        if now_ns - connection.idle_since_ns > IDLE_NS:
+            return "did not ask for anything"
+        return None
+    connection.idle_since_ns = now_ns
+    # Once may be a client that is just leaving.
+    before, connection.suspected = connection.suspected, any(_was_dropped(one) for one in media)
+    return "was too slow for the stream" if before and connection.suspected else None
+
+
+def _is_stalled(connection: _Connection, now_ns: int) -> bool:
+    if connection.socket is None or connection.socket.is_closed():
+        return False
+    try:
+        # A copy of the descriptor: closing ours must not close the server's.
+        with socket.socket(fileno=os.dup(connection.socket.get_fd())) as copy:
+            raw = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            waiting = _waiting_bytes(copy)
+    except OSError:
+        # Closed meanwhile, by the client's own thread.
+        return False
+    if len(raw) < _BYTES_ACKED.size:
+        return False
+    (acknowledged,) = _BYTES_ACKED.unpack_from(raw)
+    return connection.buffer.stalled(now_ns, acknowledged=acknowledged, waiting=waiting)
+
+
+def _waiting_bytes(connected: socket.socket) -> int:
+    answer = fcntl.ioctl(connected.fileno(), _SIOCOUTQ, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
+
+
+def _socket_of(client: GstRtspServer.RTSPClient) -> Gio.Socket | None:
+    connection = client.get_connection()
+    found = None if connection is None else connection.get_write_socket()
+    if found is not None:
+        found.set_option(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    return found
+
+
+def _session_media(client: GstRtspServer.RTSPClient) -> list[GstRtspServer.RTSPSessionMedia]:
+    return [media for session in client.session_filter(None) for media in session.filter(None)]
+
+
+def _was_dropped(media: GstRtspServer.RTSPSessionMedia) -> bool:
+    """Tell whether the server has silently stopped sending to a client that plays."""
+    if media.get_rtsp_state() != GstRtsp.RTSPState.PLAYING:
+        return False
+    transport = media.get_transport(0)
+    stream = None if transport is None else transport.get_stream()
+    return stream is not None and transport not in stream.transport_filter(None)
+
+
+def _remove(*_: object) -> GstRtspServer.RTSPFilterResult:
+    return GstRtspServer.RTSPFilterResult.REMOVE
