@@ -1,0 +1,69 @@
+"""Run ``spyglass demo``: stream a moving scene, and show how to watch it and what it costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backpack.cli.console import Console
+from backpack.cli.ending import Ending
+from backpack.cli.failure import Failure
+from backpack.cli.live import carry
+from backpack.cli.serve import refuse_disabled
+from backpack.errors import AddressInUseError
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["run"]
+
+_SIZE = (960, 540)
+_FPS = 25.0
+
+_HOW_TO_WATCH = """\
+Watch it with one of these:
+  ffplay -fflags nobuffer -rtsp_transport tcp {url}
+  vlc --network-caching=200 {url}
+  gst-launch-1.0 rtspsrc location={url} latency=0 ! decodebin ! autovideosink
+From another machine, first: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE
+Ctrl-C ends it. What it costs, watched and unwatched:"""
+
+
+def run(asked: argparse.Namespace) -> int:
+    """
+    Stream the scene until the time is over, or it is ended.
+
+    Args:
+        asked: What `backpack.cli.arguments` made of the command line.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        Failure: It cannot be done.
+        BackpackError: The same, found by the library.
+
+    """
+    refuse_disabled()
+    # Only now: `--help` needs no numpy.
+    from backpack.cli.scene import SceneSource  # noqa: PLC0415
+    from backpack.spyglass import SpyGlass  # noqa: PLC0415
+
+    with Ending(asked.seconds) as ending, Console() as console:
+        spy = SpyGlass(asked.url, fps=_FPS, required=True)
+        try:
+            with console.holding_back():
+                spy.start_streaming()
+        except AddressInUseError as error:
+            raise Failure(f"{error} Or: spyglass demo rtsp://127.0.0.1:0/demo") from error
+        try:
+            _explain(spy.urls())
+            carry(SceneSource(*_SIZE, _FPS, ending), spy, ending, console)
+        finally:
+            spy.stop_streaming()
+    return 0
+
+
+def _explain(urls: list[str]) -> None:
+    print("A moving scene is streamed to", *urls, sep="\n  ")
+    port = urls[0].split("/")[2].rpartition(":")[2]
+    print(_HOW_TO_WATCH.format(url=urls[0], port=port), flush=True)

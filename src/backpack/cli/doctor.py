@@ -1,0 +1,199 @@
+"""Run ``spyglass doctor``: find out what is there, and judge whether streaming can run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import backpack
+from backpack.cli.advice import advice_for
+from backpack.cli.conflicts import disturbing_variables, other_owners
+from backpack.cli.elsewhere import ask_python
+from backpack.cli.failure import CANNOT
+from backpack.cli.needs import ALL_ELEMENTS, BASICS, apt_line
+from backpack.cli.report import render
+from backpack.gst.elements import ELEMENTS
+from backpack.handover.interpreter import candidates
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["examine", "judge", "run"]
+
+_PYTHON: Final = "BACKPACK_PYTHON"
+
+_TRIALS_SECONDS: Final = 180.0
+
+_SERVING: Final = ("rtph264pay", "rtpbin")
+"""Elements without which the RTSP server has nothing to send."""
+
+Facts = dict[str, Any]
+
+
+def run(asked: argparse.Namespace) -> int:
+    """
+    Print what is found.
+
+    Args:
+        asked: What `backpack.cli.arguments` made of the command line.
+
+    Returns:
+        0 if streaming works here, else 1.
+
+    """
+    facts = examine()
+    print(json.dumps(facts, indent=2) if asked.json else render(facts))
+    return 0 if facts["ok"] else CANNOT
+
+
+def examine() -> Facts:
+    """Find everything out. Starts other Pythons, and tries each encoder: takes seconds."""
+    pythons = [{"path": path, **_ask(path)} for path in candidates()]
+    used = next((python for python in pythons if python["gstreamer"] is not None), None)
+    if used is not None:
+        used.update(ask_python(used["path"], "encoders", seconds=_TRIALS_SECONDS))
+    spare = _spare() if used is None and os.environ.get(_PYTHON) else None
+    facts: Facts = {
+        "version": getattr(backpack, "__version__", None),
+        "python": {
+            "path": sys.executable,
+            "version": platform.python_version(),
+            "numpy": _numpy_here(),
+        },
+        "pythons": pythons,
+        "used": None if used is None else used["path"],
+        "spare": spare,
+        "encoder": _chosen(used),
+        "advice": advice_for(used["encoders"]) if used is not None else {},
+        "others": other_owners(),
+        "variables": disturbing_variables(),
+    }
+    return facts | judge(facts)
+
+
+def _ask(path: str) -> Facts:
+    answer = {"gstreamer": None, "python": None, "error": None, "encoders": [], **ask_python(path)}
+    if answer["python"] is None:
+        answer["python"] = _version_of(path)
+    return answer
+
+
+def _spare() -> str | None:
+    """Find a Python that would do if ``BACKPACK_PYTHON`` did not name another one."""
+    return next((path for path in candidates({}) if _ask(path)["gstreamer"] is not None), None)
+
+
+def _version_of(path: str) -> str | None:
+    """Ask a Python that could not answer for its version: it may be too old."""
+    try:
+        done = subprocess.run(  # noqa: S603 - of the list of candidates, no shell
+            [path, "-V"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    words = (done.stdout or done.stderr).decode(errors="replace").split()
+    return words[1] if len(words) > 1 else None
+
+
+def _numpy_here() -> str | None:
+    try:
+        import numpy as np  # noqa: PLC0415 - that it may be missing is the question
+    except ImportError:
+        return None
+    return str(np.__version__)
+
+
+def _chosen(used: Facts | None) -> str | None:
+    encoders = [] if used is None else used["encoders"]
+    return next((each["name"] for each in encoders if each["verdict"] == "works"), None)
+
+
+def judge(facts: Facts) -> Facts:
+    """
+    Say whether streaming can run, what keeps it, and what to install.
+
+    Args:
+        facts: What was found.
+
+    Returns:
+        ``ok``, ``problems`` that keep the main job from running, ``remarks``
+        on what is only worse for it, ``install``: one line or None.
+
+    """
+    problems: list[str] = []
+    remarks: list[str] = []
+    packages: list[str] = []
+    if facts["python"]["numpy"] is None:
+        problems.append(
+            f"{facts['python']['path']}, the application's Python, has no numpy: "
+            "python -m pip install numpy"
+        )
+    used = next((python for python in facts["pythons"] if python["path"] == facts["used"]), None)
+    if used is None:
+        problems.append(_why_none(facts["pythons"], facts["spare"]))
+        if facts["spare"] is None:
+            packages += _packages_for_none(facts["pythons"])
+    else:
+        _judge_used(used, facts["encoder"], problems, remarks, packages)
+    if any(variable["name"] == "BACKPACK_DISABLE" for variable in facts["variables"]):
+        remarks.append("BACKPACK_DISABLE is set: a SpyGlass does nothing until it is unset.")
+    remarks += [
+        f"{other['name']} {other['version']}".strip()
+        + f" is imported as `backpack`, too ({other['place']}). {other['remedy']}"
+        for other in facts["others"]
+    ]
+    return {
+        "ok": not problems,
+        "problems": problems,
+        "remarks": remarks,
+        "install": apt_line(packages),
+    }
+
+
+def _why_none(pythons: list[Facts], spare: str | None) -> str:
+    if os.environ.get(_PYTHON):
+        remedy = f"Unset it: {spare} can." if spare else "Name one that has gi and GStreamer."
+        named = f"{_PYTHON} names {pythons[0]['path']}"
+        return f"{named}, which cannot run the streaming process. {remedy}"
+    if not pythons:
+        return "There is no Python to run the streaming process: install the system's python3."
+    return "No Python here can run the streaming process: none has GStreamer."
+
+
+def _packages_for_none(pythons: list[Facts]) -> list[str]:
+    """Give the packages that one candidate lacks, or all where there is nothing at all."""
+    missing = pythons[-1].get("missing", []) if pythons else []
+    return missing if missing and missing != ["python3-gi"] else list(BASICS)
+
+
+def _judge_used(
+    used: Facts, encoder: str | None, problems: list[str], remarks: list[str], packages: list[str]
+) -> None:
+    lacking = [each for each in ALL_ELEMENTS if not used["elements"].get(each.name)]
+    required = [each for each in lacking if each.required or each.name in _SERVING]
+    problems += [f"GStreamer's element {each.name} is missing." for each in required]
+    packages += [each.package for each in required]
+    if used["rtsp_server"] is None:
+        problems.append(used["rtsp_error"] or "GStreamer's RTSP server library is missing.")
+        packages.append("gir1.2-gst-rtsp-server-1.0")
+    if used["error"] is not None:
+        problems.append(f"Trying the encoders failed: {used['error']}")
+    if encoder is None:
+        problems.append("No H.264 encoder works here.")
+        packages.append("gstreamer1.0-plugins-ugly")
+    if used["libyuv"] is None:
+        remarks.append("libyuv is missing: colours are converted several times as slowly.")
+        packages.append("libyuv0")
+    if not used["tls"]:
+        remarks.append("glib-networking is missing: no rtsps://.")
+        packages.append("glib-networking")
+    if used["numpy"] is None and used["path"] != sys.executable:
+        remarks.append(f"{used['path']} has no numpy: `spyglass serve` reads no files there.")
+        packages.append("python3-numpy")
+    worse = [each for each in lacking if each not in ELEMENTS]
+    remarks += [f"{each.name} is missing ({each.needed_for})." for each in worse]
+    packages += [each.package for each in worse]

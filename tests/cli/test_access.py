@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from backpack.cli.failure import Failure
+from backpack.cli.outputs import Access, default_url, has_password, make_outputs
+from backpack.errors import SettingsError
+from backpack.rtsp.spyglass import RTSPOutput
+
+
+def _servers(*urls: str, access: Access | None = None) -> list[RTSPOutput]:
+    outputs = make_outputs(urls, access or Access())
+    return [output for output in outputs if isinstance(output, RTSPOutput)]
+
+
+def test_urls_with_the_same_host_and_port_share_a_server() -> None:
+    """One server for each host and port, under whatever name the host goes."""
+    one, two, three = _servers(
+        "rtsp://127.0.0.1:18554/one", "rtsp://localhost:18554/two", "rtsp://127.0.0.1:18555/three"
+    )
+
+    assert one.server is two.server
+    assert one.server is not three.server
+    assert one.urls() == ["rtsp://127.0.0.1:18554/one"]
+
+
+def test_logins_of_urls_and_of_the_users_file_are_joined() -> None:
+    """Who is named in a URL may watch, and who is named elsewhere, too."""
+    access = Access(users={"ann": "a"})
+
+    (output,) = _servers("rtsp://bob:b%40b@127.0.0.1:18554/x", access=access)
+
+    assert output.server._settings.users == {"ann": "a", "bob": "b@b"}
+    assert output.urls() == ["rtsp://127.0.0.1:18554/x"]
+
+
+def test_other_schemes_are_left_to_the_library() -> None:
+    """The command line knows how RTSP servers are made, and passes the rest on."""
+    assert make_outputs(["other://host/x"], Access()) == ["other://host/x"]
+
+
+@pytest.mark.parametrize(
+    ("url", "access", "words"),
+    [
+        ("rtsps://127.0.0.1/x", Access(), "--certificate"),
+        ("rtsp://127.0.0.1/x", Access(certificate="c.pem"), "rtsps://"),
+        ("rtsp://127.0.0.1:99999/x", Access(), "port"),
+        ("rtsp://127.0.0.1/x?y", Access(), "path"),
+        ("rtsp://[::1/x", Access(), "no URL"),
+    ],
+)
+def test_urls_that_cannot_be_are_refused(url: str, access: Access, words: str) -> None:
+    """A wrong URL, or an option that does not go with it, is wrong usage."""
+    with pytest.raises(Failure, match=words) as caught:
+        make_outputs([url], access)
+
+    assert caught.value.status == 2
+
+
+def test_others_watch_only_when_that_is_said() -> None:
+    """An address that others can reach wants logins or a plain yes."""
+    with pytest.raises(SettingsError):
+        make_outputs(["rtsp://0.0.0.0:18554/x"], Access())
+
+    assert make_outputs(["rtsp://0.0.0.0:18554/x"], Access(allow_anonymous=True))
+    assert make_outputs(["rtsp://0.0.0.0:18554/x"], Access(users={"ann": "a"}))
+
+
+def test_the_default_url_listens_on_this_machine_alone() -> None:
+    """Where no URL is given, nobody else can watch; a certificate asks for RTSPS."""
+    assert default_url("door", Access()) == "rtsp://127.0.0.1:8554/door"
+    assert default_url("door", Access(certificate="c")) == "rtsps://127.0.0.1:8322/door"
+
+
+def test_passwords_in_urls_are_noticed() -> None:
+    """A URL with a name alone holds no password."""
+    assert has_password("rtsp://ann:secret@host/x")
+    assert not has_password("rtsp://ann@host/x")
+    assert not has_password("rtsp://host/x")
