@@ -1,0 +1,1 @@
+"""Turn pictures into H.264: colours, the table of encoders, the trial, the pipeline."""

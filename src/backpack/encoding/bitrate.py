@@ -59,8 +59,11 @@ class RateTracker:
     def __init__(self, told_fps: float) -> None:
         self.told_fps = told_fps
         self._last_ns: int | None = None
-        # The newest intervals, in nanoseconds.
-        self._intervals: collections.deque[int] = collections.deque(maxlen=self._WINDOW)
+        # The newest intervals, in nanoseconds, and their sum.
+        self._intervals: collections.deque[int] = collections.deque()
+        self._total_ns = 0
+        # How many pictures have come.
+        self._count = 0
 
     def observe(self, pts_ns: int) -> float | None:
         """
@@ -75,8 +78,15 @@ class RateTracker:
         if last_ns is None or pts_ns <= last_ns:
             return None
         self._intervals.append(pts_ns - last_ns)
-        while len(self._intervals) > self._FEWEST and sum(self._intervals) > self._WINDOW_NS:
-            self._intervals.popleft()
+        self._total_ns += pts_ns - last_ns
+        while len(self._intervals) > self._WINDOW or (
+            len(self._intervals) > self._FEWEST and self._total_ns > self._WINDOW_NS
+        ):
+            self._total_ns -= self._intervals.popleft()
+        self._count += 1
+        # Looking at each of them costs more than one picture in eight tells.
+        if self._count > self._WINDOW and self._count % 8:
+            return None
         return self._correction()
 
     def _correction(self) -> float | None:
@@ -95,7 +105,7 @@ class RateTracker:
         The app waiting for something once is no slow rate. When it does so
         again while the first time is remembered, it is.
         """
-        count, total = len(self._intervals), sum(self._intervals)
+        count, total = len(self._intervals), self._total_ns
         if count > 1:
             second, longest = sorted(self._intervals)[-2:]
             if longest > self._PAUSE * second:
@@ -138,15 +148,22 @@ class SpendingTracker:
         while len(pictures) > self._FEWEST and pts_ns - pictures[0][0] > self._WINDOW_NS:
             self._bits -= pictures.popleft()[1]
 
-    def correct(self, asked_kbps: float) -> bool:
-        """Adapt `factor`, in small steps. Tell whether it changed."""
+    @property
+    def is_due(self) -> bool:
+        """Tell whether enough has come out since the last correction."""
         pictures = self._pictures
         if len(pictures) < self._FEWEST:
             return False
+        begin_ns = pictures[0][0] if self._stepped_ns is None else self._stepped_ns
+        return pictures[-1][0] - begin_ns >= self._STEP_NS
+
+    def correct(self, asked_kbps: float) -> bool:
+        """Adapt `factor` when that is due. Tell whether it changed."""
+        if not self.is_due:
+            return False
+        pictures = self._pictures
         (first_ns, first_bits), newest_ns = pictures[0], pictures[-1][0]
         span_ns = newest_ns - first_ns
-        if span_ns < self._STEP_NS or newest_ns - (self._stepped_ns or 0) < self._STEP_NS:
-            return False
         self._stepped_ns = newest_ns
         # The first picture's bits belong to the time before it.
         spent = (self._bits - first_bits) * _SECOND_NS / span_ns / (asked_kbps * 1000)

@@ -14,9 +14,9 @@ from backpack.encoding.h264 import ColourDescriber
 from backpack.encoding.inside import Inside
 from backpack.encoding.pipeline import EncoderPipeline, Size, nominal_rate
 from backpack.encoding.pool import PicturePool
-from backpack.encoding.starvation import waited_for_cpu_seconds
+from backpack.encoding.starvation import CpuWait
 from backpack.errors import EncoderError
-from backpack.gst.gi import Gst, GstVideo
+from backpack.gst.gi import Gst
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,6 @@ _STALL_SECONDS: Final = 2.0
 _GRACE_SECONDS: Final = 0.5
 _LONGEST_STALL_SECONDS: Final = 15.0
 """How long an encoder may keep a picture even if it is not given the CPU."""
-
-_STATE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -137,9 +135,7 @@ class Encoder:
 
     def _start(self) -> None:
         self._tell_rate()
-        bus = self._parts.pipeline.get_bus()
-        bus.set_sync_handler(self._on_message, None)
-        self._handler = self._parts.sink.connect("new-sample", self._on_sample)
+        self._parts.listen(on_message=self._on_message, on_sample=self._on_sample)
         result = self._parts.pipeline.set_state(Gst.State.PLAYING)
         if result == Gst.StateChangeReturn.FAILURE:
             failure = self._failure or EncoderError(f"{self.spec.name} does not start.")
@@ -225,7 +221,11 @@ class Encoder:
                 self._drain(drain_seconds)
             self._closed = True
             self._changed.notify_all()
-        self._tear_down()
+        if self._parts.set_state(Gst.State.NULL):
+            self._parts.release()
+            self._last = None
+            if self._pool is not None:
+                self._pool.close()
 
     def _drain(self, seconds: float) -> None:
         """Wait for what is inside to come out, with the lock held."""
@@ -245,6 +245,8 @@ class Encoder:
     def _wait_for_room(self) -> bool:
         """Wait until a picture may go in. False: the encoder is closed or has failed."""
         with self._changed:
+            if self._works() and not self._inside:
+                return True
             while self._works() and not self._hangs():
                 if self._has_room():
                     return True
@@ -275,15 +277,14 @@ class Encoder:
         starved the encoder cannot run: neither is the encoder's fault.
         """
         oldest_ns = self._inside.oldest_ns
-        starved_s = waited_for_cpu_seconds()
+        starved = CpuWait()
         self._changed.wait_for(
             lambda: not self._works() or self._inside.oldest_ns != oldest_ns, _GRACE_SECONDS
         )
         if not self._works() or self._inside.oldest_ns != oldest_ns:
             return True
-        starved_s = waited_for_cpu_seconds() - starved_s
         stalled_s = self._inside.stalled_for(time.monotonic())
-        return starved_s > _GRACE_SECONDS / 2 and stalled_s < _LONGEST_STALL_SECONDS
+        return starved.seconds() > _GRACE_SECONDS / 2 and stalled_s < _LONGEST_STALL_SECONDS
 
     def _take_buffer(self, layout: Layout) -> Gst.Buffer | None:
         if self._pool is None or self._pool.layout != layout:
@@ -299,7 +300,7 @@ class Encoder:
         # later requests: GstVideoEncoder (1.22) notes a wrong time for it when
         # the encoder shifts its timestamps, as x264enc does.
         if key and self._started:
-            self._ask_for_key(pts_ns)
+            self._parts.ask_for_key(pts_ns)
         with self._changed:
             if not self._works():
                 return False
@@ -311,7 +312,7 @@ class Encoder:
     def _keep_rate(self, pts_ns: int) -> None:
         true_fps = self._tracker.observe(pts_ns)
         with self._changed:
-            corrected = self._spending.correct(self.bitrate_kbps)
+            corrected = self._spending.is_due and self._spending.correct(self.bitrate_kbps)
         if true_fps is not None:
             _log.debug("%s: %.2f pictures a second come", self.spec.name, true_fps)
         if self.spec.bitrate_while_playing or not self._started:
@@ -325,26 +326,14 @@ class Encoder:
         with self._changed:
             self._drain(_STALL_SECONDS)
             self._inside.clear()
-        if self._set_state(Gst.State.READY):
+        if self._parts.set_state(Gst.State.READY):
             self._tell_rate()
             self._started = False
-            self._set_state(Gst.State.PLAYING)
+            self._parts.set_state(Gst.State.PLAYING)
 
     def _tell_rate(self) -> None:
         kbps = self.bitrate_kbps * self._spending.factor
         self._parts.tell_rate(kbps, self._tracker.told_fps)
-
-    def _ask_for_key(self, pts_ns: int) -> None:
-        # Downstream, and so in line with the pictures: a request that overtook
-        # the first one would be answered by it.
-        event = GstVideo.video_event_new_downstream_force_key_unit(
-            Gst.CLOCK_TIME_NONE,
-            Gst.CLOCK_TIME_NONE,
-            pts_ns,
-            True,  # noqa: FBT003 - all headers
-            0,
-        )
-        self._parts.source.send_event(event)
 
     def _on_sample(self, sink: GstApp.AppSink) -> Gst.FlowReturn:
         """Take an access unit. On GStreamer's thread."""
@@ -401,30 +390,3 @@ class Encoder:
             self._failure = error
             self._changed.notify_all()
         self._on_failed(error)
-
-    def _set_state(self, state: Gst.State) -> bool:
-        """Change the pipeline's state. False: it takes too long."""
-        # On a thread of its own: an encoder that hangs also hangs whoever
-        # stops it.
-        thread = threading.Thread(
-            target=self._parts.pipeline.set_state,
-            args=(state,),
-            name="encoder-state",
-            daemon=True,
-        )
-        thread.start()
-        thread.join(_STATE_SECONDS)
-        if thread.is_alive():
-            _log.error("%s hangs and cannot be stopped; a thread is left behind", self.spec.name)
-        return not thread.is_alive()
-
-    def _tear_down(self) -> None:
-        if not self._set_state(Gst.State.NULL):
-            return
-        if self._pool is not None:
-            self._pool.close()
-        self._last = None
-        # What holds the pipeline and is held by it would never be freed: a
-        # pipeline has four descriptors of its own.
-        self._parts.pipeline.get_bus().set_sync_handler(None, None)
-        self._parts.sink.disconnect(self._handler)

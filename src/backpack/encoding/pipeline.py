@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, cast
@@ -12,9 +13,11 @@ from backpack.encoding.colour import COLORIMETRY, Converter, LibyuvConverter, lo
 from backpack.encoding.raw import RawConverter
 from backpack.errors import EncoderError, MissingDependencyError, PipelineError
 from backpack.gst import factory
-from backpack.gst.gi import Gst, GstApp
+from backpack.gst.gi import Gst, GstApp, GstVideo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backpack.encoding.encoders import EncoderSpec
 
 __all__ = ["EncoderPipeline", "nominal_rate"]
@@ -27,6 +30,8 @@ _PIXELS_FOR_ONE_THREAD: Final = 1920 * 1088
 
 _BUFFER_SECONDS: Final = 1.0
 """How long the rate control may borrow from: a key frame costs as much as many others."""
+
+_STATE_SECONDS: Final = 5.0
 
 
 def nominal_rate(fps: float | None) -> Fraction:
@@ -153,6 +158,49 @@ class EncoderPipeline:
         if caps is None:
             raise PipelineError(f"{text!r} are no caps.")
         return factory.make("capsfilter", caps=caps)
+
+    def listen(
+        self,
+        *,
+        on_message: Callable[[Gst.Bus, Gst.Message, None], Gst.BusSyncReply],
+        on_sample: Callable[[GstApp.AppSink], Gst.FlowReturn],
+    ) -> None:
+        """Have these called on whatever thread elements speak, and access units come out."""
+        self.pipeline.get_bus().set_sync_handler(on_message, None)
+        self._handler = self.sink.connect("new-sample", on_sample)
+
+    def release(self) -> None:
+        """Let go of what `listen` was given."""
+        # What holds the pipeline and is held by it would never be freed, and
+        # a pipeline has four descriptors of its own.
+        self.pipeline.get_bus().set_sync_handler(None, None)
+        self.sink.disconnect(self._handler)
+
+    def ask_for_key(self, pts_ns: int) -> None:
+        """Have the picture of this time, which comes next, made a key frame."""
+        # Downstream, and so in line with the pictures: a request that overtook
+        # the first one would be answered by it.
+        event = GstVideo.video_event_new_downstream_force_key_unit(
+            Gst.CLOCK_TIME_NONE,
+            Gst.CLOCK_TIME_NONE,
+            pts_ns,
+            True,  # noqa: FBT003 - all headers
+            0,
+        )
+        self.source.send_event(event)
+
+    def set_state(self, state: Gst.State) -> bool:
+        """Change the pipeline's state. False: it takes too long, and goes on taking it."""
+        # On a thread of its own: an encoder that hangs also hangs whoever
+        # stops it.
+        thread = threading.Thread(
+            target=self.pipeline.set_state, args=(state,), name="encoder-state", daemon=True
+        )
+        thread.start()
+        thread.join(_STATE_SECONDS)
+        if thread.is_alive():
+            _log.error("%s hangs and cannot be stopped; a thread is left behind", self._spec.name)
+        return not thread.is_alive()
 
     def tell_rate(self, bitrate_kbps: float, true_fps: float) -> None:
         """

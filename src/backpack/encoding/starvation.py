@@ -6,20 +6,31 @@ import contextlib
 import os
 from typing import Final
 
-__all__ = ["waited_for_cpu_seconds"]
+__all__ = ["CpuWait"]
 
 _TASKS: Final = "/proc/self/task"
 
 
-def waited_for_cpu_seconds() -> float:
+class CpuWait:
     """
-    Tell how long threads of this process were ready to run but did not.
+    Measure how long threads of this process are ready to run but do not.
 
-    Summed over all threads that there are now. Streaming runs at the lowest
-    priority: beside an application that uses every core a picture may take
-    seconds. Zero where the system does not count it.
+    Streaming runs at the lowest priority: beside an application that uses
+    every core a picture may take seconds. Measuring begins when this is made.
     """
-    waited_ns = 0
+
+    def __init__(self) -> None:
+        # By thread: one that ends meanwhile must not take its share back.
+        self._before = _waited_ns()
+
+    def seconds(self) -> float:
+        """Give the sum over all threads; zero where the system does not count it."""
+        now = _waited_ns()
+        return sum(waited - self._before.get(task, 0) for task, waited in now.items()) / 1e9
+
+
+def _waited_ns() -> dict[str, int]:
+    waited: dict[str, int] = {}
     with contextlib.suppress(OSError):
         for task in os.listdir(_TASKS):  # noqa: PTH208 - a path object more per thread
             # A thread may end in between.
@@ -29,5 +40,5 @@ def waited_for_cpu_seconds() -> float:
             ):
                 # Documentation/scheduler/sched-stats.rst: time on the CPU,
                 # time waiting for it, times it was given it.
-                waited_ns += int(file.read().split()[1])
-    return waited_ns / 1e9
+                waited[task] = int(file.read().split()[1])
+    return waited

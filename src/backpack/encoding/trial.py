@@ -311,6 +311,10 @@ class _Trial:
 
     def _judge(self) -> str | None:
         pictures = self._pictures
+        # First, since what is reordered also seems to be lost.
+        for number, picture in enumerate(pictures):
+            if has_b_slices(picture.data):
+                return f"picture {number} refers to later ones"
         if len(pictures) < _PICTURES:
             return f"it made {len(pictures)} of {_PICTURES} pictures"
         for number, picture in enumerate(pictures):
@@ -319,8 +323,6 @@ class _Trial:
             complete = {_SPS, _PPS, _IDR} <= set(types)
             if asked_for and not (picture.key and complete):
                 return f"picture {number} is no key frame with parameter sets (NAL types {types})"
-            if has_b_slices(picture.data):
-                return f"picture {number} refers to later ones"
         times = [picture.pts_ns - pictures[0].pts_ns for picture in pictures]
         if times != [number * _PICTURE_NS for number in range(_PICTURES)]:
             return f"its timestamps are wrong: {times}"

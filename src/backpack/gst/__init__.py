@@ -1,0 +1,1 @@
+"""Reach GStreamer: the only room that imports gi."""

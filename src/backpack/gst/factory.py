@@ -43,7 +43,7 @@ def make(name: str, **properties: Value) -> Gst.Element:
     factory = Gst.ElementFactory.find(name)
     if factory is None:
         package = package_of(name)
-        hint = f" Install it: sudo apt install {package}" if package else ""
+        hint = f" It comes with {package}." if package else ""
         raise MissingDependencyError(f"GStreamer's element {name!r} is missing.{hint}")
     element = factory.create(None)
     if element is None:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from backpack.errors import MissingDependencyError
+from backpack.gst import gi
+from backpack.gst.gi import Gst, gstreamer_version
+
+
+def imported(prelude: str) -> str:
+    """Import the door in a fresh Python after some preparation, and give what it says."""
+    code = (
+        f"{prelude}\n"
+        "from backpack.errors import MissingDependencyError\n"
+        "try:\n"
+        "    import backpack.gst.gi\n"
+        "except MissingDependencyError as error:\n"
+        "    print(error)\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+
+
+def test_gstreamer_is_ready_after_the_import() -> None:
+    """Whoever imports the names can make elements."""
+    assert Gst.is_initialized()
+    assert Gst.ElementFactory.find("capsfilter") is not None
+    assert gstreamer_version().startswith("1.")
+
+
+@pytest.mark.parametrize(
+    "prelude",
+    [
+        "import sys; sys.modules['gi'] = None",
+        "import gi; gi.require_version = lambda *names: (_ for _ in ()).throw(ValueError(names))",
+        (
+            "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; "
+            "del Gst.MapInfo.__enter__"
+        ),
+    ],
+    ids=["no PyGObject", "no introspection data", "no overrides"],
+)
+def test_what_is_missing_is_said_in_a_paragraph(prelude: str) -> None:
+    """It names packages and a command, whatever part is missing."""
+    said = imported(prelude)
+    assert "sudo apt install python3-gi python3-gst-1.0" in said
+    assert "spyglass doctor" in said
+
+
+def test_an_old_gstreamer_is_refused() -> None:
+    """Before 1.20 nothing has been tried."""
+    with pytest.raises(MissingDependencyError, match=r"GStreamer 1.18.4 is too old"):
+        gi.check_version((1, 18, 4))
+    gi.check_version((1, 20, 0))
+    gi.check_version((1, 26, 1))
