@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from backpack.stats import Stats
+
     Frame = NDArray[np.uint8]
     Box = tuple[int, int, int, int]
 
@@ -129,7 +131,7 @@ class Bill:
         self._is_terminal = sys.stdout.isatty()
         self._period = 1.0 if self._is_terminal else 5.0
         self._next = time.monotonic() + self._period
-        self._last = self._clocks()
+        self._last = self._meters(spy.stats())
 
     def update(self) -> None:
         """Print the line when it is time to; call it as often as you like."""
@@ -140,13 +142,13 @@ class Bill:
     def print(self) -> None:
         """Print the line for the time since the last one."""
         stats = self._spy.stats()
-        now = self._clocks()
-        wall, app, streaming = (new - old for new, old in zip(now, self._last, strict=True))
+        now = self._meters(stats)
+        wall, app, streaming, put = (new - old for new, old in zip(now, self._last, strict=True))
         self._last = now
         line = (
             f"put() {stats.put_ms_p50:.2f} ms (max {stats.put_ms_max:.2f})"
             f" | CPU: app {app / wall:.0%}, streaming {streaming / wall:.1%} of a core"
-            f" | {stats.viewers} watching | {stats.fps:.0f} fps"
+            f" | {stats.viewers} watching | {stats.fps:.0f} of {put / wall:.0f} fps"
             f" | {stats.replaced + stats.torn + stats.lost} dropped"
         )
         if self._is_terminal:
@@ -155,9 +157,9 @@ class Bill:
         else:
             print(line, flush=True)
 
-    def _clocks(self) -> tuple[float, float, float]:
-        streaming = self._spy.stats().streamer_cpu_seconds
-        return time.monotonic(), time.process_time(), streaming
+    @staticmethod
+    def _meters(stats: Stats) -> tuple[float, ...]:
+        return time.monotonic(), time.process_time(), stats.streamer_cpu_seconds, stats.put
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import math
+import numbers
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -79,18 +79,25 @@ class StreamSettings:
 
     def __post_init__(self) -> None:
         if self.fps is not None:
-            _check_number("fps", self.fps, 0.01, HIGHEST_FPS, unit="frames a second")
-        for name, value in (("width", self.width), ("height", self.height)):
+            self._set("fps", _number("fps", self.fps, 0.01, HIGHEST_FPS, unit="frames a second"))
+        for name in ("width", "height"):
+            value = getattr(self, name)
             if value is not None:
-                _check_whole(name, value, SMALLEST_SIDE, LARGEST_SIDE, unit="pixels")
+                self._set(name, _whole(name, value, SMALLEST_SIDE, LARGEST_SIDE, unit="pixels"))
         if self.bitrate_kbps is not None:
-            _check_whole("bitrate_kbps", self.bitrate_kbps, 16, 200_000, unit="kbit/s")
-        if self.encoder is not None and not self.encoder.replace("_", "").isalnum():
+            kbps = _whole("bitrate_kbps", self.bitrate_kbps, 16, 200_000, unit="kbit/s")
+            self._set("bitrate_kbps", kbps)
+        if self.encoder is not None and not _is_element_name(self.encoder):
             raise SettingsError(
                 f"encoder={self.encoder!r} is not the name of a GStreamer element. "
                 "Give one as `spyglass doctor` lists them, for example 'x264enc'."
             )
-        _check_number("linger_seconds", self.linger_seconds, 0, 3600, unit="seconds")
+        linger = _number("linger_seconds", self.linger_seconds, 0, 3600, unit="seconds")
+        self._set("linger_seconds", linger)
+
+    def _set(self, name: str, value: float) -> None:
+        """Keep a value as Python's own type: numpy's do not cross the border as JSON."""
+        object.__setattr__(self, name, value)
 
     @property
     def max_fps(self) -> float:
@@ -98,18 +105,21 @@ class StreamSettings:
         return DEFAULT_MAX_FPS if self.fps is None else self.fps
 
 
-def _check_number(name: str, value: object, low: float, high: float, *, unit: str) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type,operator]
-        raise SettingsError(f"{name}={value!r}: give a number of {unit} from {low} to {high}.")
+def _is_element_name(value: object) -> bool:
+    return isinstance(value, str) and value.replace("_", "").isalnum()
 
 
-def _check_whole(name: str, value: object, low: int, high: int, *, unit: str) -> None:
-    try:
-        whole = not isinstance(value, bool) and int(value) == value  # type: ignore[call-overload]
-    except (TypeError, ValueError):
-        whole = False
-    if not whole or not low <= value <= high:  # type: ignore[operator]
-        raise SettingsError(
-            f"{name}={value!r}: give a whole number of {unit} from {low} to {high}."
-        )
+def _number(name: str, value: object, low: float, high: float, *, unit: str) -> float:
+    if not isinstance(value, bool) and isinstance(value, numbers.Real):
+        number = float(value)
+        if low <= number <= high:
+            return number
+    raise SettingsError(f"{name}={value!r}: give a number of {unit} from {low} to {high}.")
+
+
+def _whole(name: str, value: object, low: int, high: int, *, unit: str) -> int:
+    if not isinstance(value, bool) and isinstance(value, numbers.Real):
+        number = float(value)
+        if number.is_integer() and low <= number <= high:
+            return int(number)
+    raise SettingsError(f"{name}={value!r}: give a whole number of {unit} from {low} to {high}.")

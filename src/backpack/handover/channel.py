@@ -24,7 +24,6 @@ _LARGEST = 1 << 20
 _PENDING = 16 << 20
 _READ = 1 << 16
 _MOST_FDS = 8
-_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class ChannelClosed(Exception):  # noqa: N818 - an event, not a fault
@@ -75,8 +74,8 @@ class Channel:
 
         """
         body = encode(message)
-        if len(body) > _LARGEST:
-            raise ValueError(f"A message of {len(body)} bytes is too large.")
+        if len(body) > _LARGEST or len(fds) > _MOST_FDS:
+            raise ValueError(f"{len(body)} bytes and {len(fds)} descriptors are too much.")
         data = memoryview(_HEAD.pack(len(body), len(fds)) + body)
         with self._lock:
             if self._closed:
@@ -124,11 +123,17 @@ class Channel:
         ended = False
         while True:
             try:
-                data, fds, _, _ = socket.recv_fds(self.sock, _READ, _MOST_FDS, _CLOEXEC)
+                data, fds, _, _ = socket.recv_fds(self.sock, _READ, _MOST_FDS)
             except BlockingIOError:
                 break
-            except OSError as error:
-                raise ChannelClosed from error
+            except OSError:
+                # A peer that ends without having read everything resets the
+                # connection; what it said before is still worth hearing.
+                ended = True
+                break
+            for fd in fds:
+                # They come inheritable (Python has no MSG_CMSG_CLOEXEC).
+                os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's own call
             self._fds.extend(fds)
             if not data:
                 ended = True
@@ -136,13 +141,19 @@ class Channel:
             self._incoming += data
             if len(self._incoming) > _LARGEST + _HEAD.size:
                 break
-        messages = self._parse()
+        messages: list[tuple[Message, list[int]]] = []
+        try:
+            self._parse(messages)
+        except ChannelClosed:
+            for _, fds in messages:
+                _close_all(fds)
+            raise
         if ended and not messages:
             raise ChannelClosed
         return messages
 
-    def _parse(self) -> list[tuple[Message, list[int]]]:
-        messages = []
+    def _parse(self, messages: list[tuple[Message, list[int]]]) -> None:
+        """Append what is whole by now."""
         while len(self._incoming) >= _HEAD.size:
             length, count = _HEAD.unpack_from(self._incoming)
             if length > _LARGEST or count > _MOST_FDS:
@@ -158,7 +169,6 @@ class Channel:
             if len(self._fds) < count:
                 raise ChannelClosed("A descriptor got lost.")
             messages.append((message, [self._fds.popleft() for _ in range(count)]))
-        return messages
 
     def close(self) -> None:
         """Close the socket and every descriptor that waits. Idempotent."""

@@ -69,6 +69,8 @@ class StreamingProcess:
 
     def read_stderr(self) -> list[str] | None:
         """Give the lines that it has written since, or None when it closed the pipe."""
+        if self.stderr.closed:
+            return None
         try:
             data = os.read(self.stderr.fileno(), 1 << 16)
         except BlockingIOError:
@@ -82,7 +84,7 @@ class StreamingProcess:
         return lines
 
     def last_words(self) -> str:
-        """Give the last lines of its standard error."""
+        """Give the last lines of its standard error; after `end` too."""
         while self.read_stderr():
             pass
         return "\n".join(self._tail)
@@ -111,9 +113,11 @@ class StreamingProcess:
 
     def abandon(self) -> None:
         """Close a forked copy's ends, without a lock: whoever holds it is in the other process."""
-        for fd in (self.channel.sock.detach(), self.stderr.fileno()):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        with contextlib.suppress(OSError):
+            os.close(self.channel.sock.detach())
+        self.stderr.close()
+        # Not our child: whoever forgets the copy must not wait for it.
+        self._process.returncode = 0
 
 
 def describe_exit(status: int) -> str:

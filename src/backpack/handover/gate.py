@@ -42,6 +42,11 @@ class Gate:
         self._next_ns = 0
         self._was_wanted = False
 
+    @property
+    def quiet_until_ns(self) -> int:
+        """Tell before when no frame passes if nobody comes."""
+        return self._next_ns - (max(self._interval_ns, IDLE_INTERVAL_NS) >> 1)
+
     def decide(self, now_ns: int, *, wanted: bool, least_interval_ns: int = 0) -> Verdict:
         """
         Answer for a frame that was put at ``now_ns``.

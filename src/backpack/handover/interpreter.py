@@ -63,10 +63,24 @@ def candidates(environ: Mapping[str, str] = os.environ) -> list[str]:
     if named:
         return [shutil.which(named) or named]
     found = []
-    if sys.executable and importlib.util.find_spec("gi") is not None:
+    if _is_python(sys.executable) and _has_gi():
         found.append(sys.executable)
     found += [path for path in _SYSTEM_PYTHONS if os.access(path, os.X_OK)]
     return list(dict.fromkeys(found))
+
+
+def _is_python(executable: str | None) -> bool:
+    """Tell a Python from a frozen or embedding application, which would start itself again."""
+    name = Path(executable or "").name.lower()
+    return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
+
+
+def _has_gi() -> bool:
+    try:
+        return importlib.util.find_spec("gi") is not None
+    except (ImportError, ValueError):
+        # Somebody has put a thing of their own into sys.modules.
+        return False
 
 
 def boot_command(python: str, module: str, *arguments: str) -> list[str]:

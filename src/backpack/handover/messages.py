@@ -177,7 +177,10 @@ def decode(data: bytes) -> Message:
         ValueError: The bytes are no message of this version.
 
     """
-    values = json.loads(data)
+    try:
+        values = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("A message is flat.") from error
     if not isinstance(values, dict):
         raise ValueError("A message is an object.")  # noqa: TRY004 - the bytes are wrong
     kind = _TYPES.get(str(values.pop("type", "")))

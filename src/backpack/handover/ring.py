@@ -135,6 +135,11 @@ class RingWriter:
         return self._number
 
     @property
+    def wanted_word(self) -> memoryview:
+        """Give the one word of `wanted`, for who has no time to ask; dead once closed."""
+        return self._words[_WORD_WANTED : _WORD_WANTED + 1]
+
+    @property
     def wanted(self) -> bool:
         """Tell whether the streaming process says that somebody watches."""
         return self._words[_WORD_WANTED] != 0
@@ -162,7 +167,9 @@ class RingWriter:
         views = self._views.get(shape)
         if views is None:
             views = self._make_views(shape)
-        words[record + _SEQUENCE] += 1
+        # A writer that was interrupted in its copy has left the number odd.
+        sequence = words[record + _SEQUENCE] | 1
+        words[record + _SEQUENCE] = sequence
         self._copy(views[slot], pixels)
         number = self._number
         self._number = number + 1
@@ -173,7 +180,7 @@ class RingWriter:
         words[record + _WIDTH] = shape[1]
         words[record + _HEIGHT] = shape[0]
         words[record + _FORMAT] = _FORMAT_CODES[pixel_format]
-        words[record + _SEQUENCE] += 1
+        words[record + _SEQUENCE] = sequence + 1
         words[_WORD_LATEST] = number << 8 | slot
         self._slot = slot
         # Full: the reader has enough reasons to wake up already.

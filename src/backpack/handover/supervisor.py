@@ -63,6 +63,8 @@ _CRASHES = frozenset(
 )
 _CRASHES_FORGIVEN = 1
 
+_DOCTOR = "`spyglass doctor` shows what is found and what is not."
+
 _next_id = itertools.count(1)
 
 
@@ -120,10 +122,17 @@ class Supervisor:
         self._backoff = Backoff(0.1, 5.0)
         self._pythons: list[str] = []
         self._unavailable: BackpackError | None = None
-        self._encoder: str | None = None
+        # What kept the Pythons that were tried in this round from streaming.
+        self._complaint: BackpackError | None = None
+        # The Python that has streamed here: it can, whatever happens to it later.
+        self._proven: str | None = None
+        # Tenants that have said goodbye and are not confirmed yet.
+        self._leaving: set[int] = set()
+        # Encoders at work, by tenant, and how often each was in a crash.
+        self._encoders: dict[int, str | None] = {}
         self._crashes: collections.Counter[str] = collections.Counter()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._on_wake)
         self.starts = 0
 
     # --- for any thread ------------------------------------------------------
@@ -152,16 +161,23 @@ class Supervisor:
         """
         self._post(lambda: self._goodbye(tenant, message, then))
 
+    def later(self, call: Callable[[], None]) -> None:
+        """Call on our thread: what may wait, as a log may, and must not hold up the caller."""
+        self._post(call)
+
     def release(self, tenant: Tenant) -> None:
         """Forget a tenant, whether it said goodbye or not."""
         self._post(lambda: self._remove(tenant.id))
 
     def shut_down(self, wait_seconds: float = FLUSH_SECONDS) -> None:
         """End the streaming process and the thread, whatever is open."""
-        thread = self._thread
-        if thread is None:
-            return
-        self._post(lambda: self._end_all(wait_seconds))
+        with self._lock:
+            thread = self._thread
+            if thread is None:
+                # Nothing runs, and at exit no thread can be started any more.
+                return
+            self._commands.append(lambda: self._end_all(wait_seconds))
+        self._wake()
         thread.join(wait_seconds + 1.0)
 
     def abandon(self) -> None:
@@ -182,6 +198,9 @@ class Supervisor:
                     target=self._run, name="spyglass-supervisor", daemon=True
                 )
                 self._thread.start()
+        self._wake()
+
+    def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\1")
 
@@ -194,12 +213,16 @@ class Supervisor:
             self._keep_running(now)
             if self._may_end():
                 return
-            for key, _ in self._selector.select(self._timeout(time.monotonic())):
-                if key.data is not None:
+            try:
+                for key, _ in self._selector.select(self._timeout(time.monotonic())):
                     key.data()
-                else:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._wake_read, 4096)
+            except Exception:
+                # This thread is all that keeps the streams of this process.
+                logger.exception("What the streaming process said could not be followed.")
+
+    def _on_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
 
     def _run_commands(self) -> None:
         while True:
@@ -217,6 +240,7 @@ class Supervisor:
         with self._lock:
             if self._commands or self._tenants or self._child is not None:
                 return False
+            self._forget_pythons()
             self._thread = None
             return True
 
@@ -230,6 +254,7 @@ class Supervisor:
             self._lost()
         elif not self._tenants and now >= self._idle_since + IDLE_SECONDS:
             self._end_child(FLUSH_SECONDS)
+            self._forget_pythons()
 
     def _timeout(self, now: float) -> float | None:
         if self._child is None:
@@ -243,25 +268,33 @@ class Supervisor:
 
     def _add(self, tenant: Tenant) -> None:
         self._tenants[tenant.id] = tenant
+        self._leaving.discard(tenant.id)
         if self._is_ready:
             self._open(tenant)
         elif self._unavailable is not None:
             tenant.went_away(self._unavailable)
 
     def _remove(self, tenant_id: int) -> None:
+        self._leaving.discard(tenant_id)
+        self._encoders.pop(tenant_id, None)
         if self._tenants.pop(tenant_id, None) is not None and not self._tenants:
             self._idle_since = time.monotonic()
 
     def _goodbye(self, tenant: Tenant, message: Message, then: Callable[[], None]) -> None:
         if tenant.id in self._tenants and self._is_ready:
+            self._leaving.add(tenant.id)
             self._send(message)
         else:
             self._remove(tenant.id)
             then()
 
     def _open(self, tenant: Tenant) -> None:
-        for message, fds in tenant.opening():
-            self._send(message, fds)
+        try:
+            for message, fds in tenant.opening():
+                self._send(message, fds)
+        except Exception as error:
+            logger.exception("A stream or server could not be described.")
+            tenant.handle(Failed(tenant.id, "OutputError", str(error)))
 
     def _send(self, message: Message, fds: Sequence[int] = (), *, to: Tenant | None = None) -> None:
         """Send a message if there is somebody to take it, and close its descriptors."""
@@ -281,11 +314,13 @@ class Supervisor:
     def _start(self, now: float) -> None:
         if not self._pythons:
             self._pythons = candidates()
+            self._complaint = None
         if not self._pythons:
             self._cannot_run(
                 MissingDependencyError(
                     "No Python was found to run the streaming process. Install the system's "
-                    "python3 with python3-gi, or set BACKPACK_PYTHON to a Python that has `gi`."
+                    "python3 with python3-gi and python3-gst-1.0, or set BACKPACK_PYTHON to a "
+                    f"Python that has `gi`. {_DOCTOR}"
                 )
             )
             return
@@ -293,7 +328,7 @@ class Supervisor:
         try:
             child = StreamingProcess(self._pythons[0], environment)
         except OSError as error:
-            self._try_next_python(f"{self._pythons[0]} cannot be started: {error}")
+            self._try_next_python(f"The Python {self._pythons[0]} cannot be started: {error}.")
             return
         self._child = child
         self._is_ready = False
@@ -339,19 +374,26 @@ class Supervisor:
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, (Opened, Failed, Closed, StreamReport)):
-            if isinstance(message, StreamReport):
-                self._encoder = message.numbers.get("encoder") or self._encoder
-            tenant = self._tenants.get(message.id)
-            if isinstance(message, Closed):
-                self._remove(message.id)
-            if tenant is not None:
-                tenant.handle(message)
+            self._handle_tenants(message)
         elif isinstance(message, Log):
             logging.getLogger(message.name).log(message.level, "%s", message.text)
         elif isinstance(message, Unavailable):
-            self._unavailable = error_from_name(message.error, message.message)
+            self._complaint = error_from_name(message.error, message.message)
         elif isinstance(message, Ready):
             self._on_ready(message)
+
+    def _handle_tenants(self, message: Opened | Failed | Closed | StreamReport) -> None:
+        tenant = self._tenants.get(message.id)
+        if tenant is None:
+            return
+        if isinstance(message, StreamReport):
+            self._encoders[message.id] = message.numbers.get("encoder")
+        elif isinstance(message, Closed):
+            if message.id not in self._leaving:
+                # It gave up waiting for this, and was opened anew since.
+                return
+            self._remove(message.id)
+        tenant.handle(message)
 
     def _on_ready(self, message: Ready) -> None:
         if message.version != PROTOCOL_VERSION:
@@ -360,6 +402,7 @@ class Supervisor:
         self._is_ready = True
         self._ready_at = time.monotonic()
         self._unavailable = None
+        self._proven = self._child.python if self._child is not None else None
         logger.debug("Streaming under Python %s, %s.", message.python, message.gstreamer)
         for tenant in list(self._tenants.values()):
             self._open(tenant)
@@ -369,12 +412,15 @@ class Supervisor:
         child, was_ready = self._child, self._is_ready
         if child is None:
             return
+        encoders = {name for name in self._encoders.values() if name is not None}
         status = self._end_child(1.0)
-        if not was_ready:
+        if not was_ready and child.python != self._proven:
             reason = child.last_words() or f"it {describe_exit(status)}"
-            self._try_next_python(f"Under {child.python} the streaming process failed: {reason}")
+            self._try_next_python(
+                f"Under the Python {child.python} the streaming process failed: {reason}."
+            )
             return
-        if time.monotonic() - self._ready_at >= STABLE_SECONDS:
+        if was_ready and time.monotonic() - self._ready_at >= STABLE_SECONDS:
             self._backoff.reset()
         wait = self._backoff.next_wait()
         self._next_start = time.monotonic() + wait
@@ -384,8 +430,9 @@ class Supervisor:
             wait,
             child.last_words(),
         )
-        if -status in _CRASHES and self._encoder is not None:
-            self._blame(self._encoder)
+        if -status in _CRASHES:
+            for name in encoders:
+                self._blame(name)
         for tenant in list(self._tenants.values()):
             tenant.went_away(None)
 
@@ -396,13 +443,23 @@ class Supervisor:
 
     def _try_next_python(self, reason: str) -> None:
         """Go on to the next candidate, or say that none can run."""
-        error = self._unavailable or MissingDependencyError(reason)
         logger.debug("%s", reason)
+        error = self._complaint = self._complaint or MissingDependencyError(
+            f"{reason} Streaming runs under a Python that has PyGObject and GStreamer, on Debian "
+            "and Ubuntu the system's: sudo apt install python3-gi python3-gst-1.0. Where "
+            f"BACKPACK_PYTHON is set it must name such a Python. {_DOCTOR}"
+        )
         del self._pythons[:1]
         if self._pythons:
             self._next_start = 0.0
         else:
             self._cannot_run(error)
+
+    def _forget_pythons(self) -> None:
+        """Choose anew next time: something may have been installed, or BACKPACK_PYTHON set."""
+        self._pythons.clear()
+        self._proven = self._unavailable = None
+        self._next_start = 0.0
 
     def _cannot_run(self, error: BackpackError) -> None:
         if self._unavailable is None or str(self._unavailable) != str(error):
@@ -422,12 +479,15 @@ class Supervisor:
         status = child.end(wait_seconds)
         self._child = None
         self._is_ready = False
+        self._encoders.clear()
         return status
 
     def _end_all(self, wait_seconds: float) -> None:
         tenants = list(self._tenants.values())
         self._tenants.clear()
+        self._leaving.clear()
         self._end_child(wait_seconds)
+        self._forget_pythons()
         for tenant in tenants:
             tenant.went_away(None)
 

@@ -49,11 +49,12 @@ class Tenancy:
         self._on_opened = on_opened
         self._on_lost = on_lost
         self._on_report = on_report
-        # Guards the three below; notified when one changes.
+        # Guards those below; notified when one changes.
         self._changed = threading.Condition()
         self._leaving = False
         self._answer: BackpackError | bool | None = None
         self._closed = False
+        self._given_up = False
 
     # --- for any thread ------------------------------------------------------
 
@@ -79,11 +80,21 @@ class Tenancy:
             return None
         if isinstance(answer, BackpackError):
             return answer
+        if self._given_up:
+            return StateError("It was stopped while it was being started.")
         return StateError(f"The streaming process has not answered within {timeout:.0f} s.")
+
+    def give_up(self) -> None:
+        """Let an `open` that waits on another thread return, and every later one."""
+        with self._changed:
+            self._given_up = True
+            self._changed.notify_all()
 
     def _await_answer(self, timeout: float) -> BackpackError | bool | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._answer is not None or self._closed, timeout)
+            self._changed.wait_for(
+                lambda: self._answer is not None or self._closed or self._given_up, timeout
+            )
             return self._answer
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import numbers
 from typing import NamedTuple, Union
 
 from backpack.errors import FrameError
 
-__all__ = ["Stamp", "Timeline", "Timestamp"]
+__all__ = ["Stamp", "Timeline", "Timestamp", "captured_at"]
 
 Timestamp = Union[float, "tuple[int, int]"]
 """Seconds since the epoch, or (seconds, microseconds) as AWS Panorama gives them."""
@@ -20,6 +20,9 @@ STEP_NS = _SECOND_NS // 2
 
 FAR_NS = 10 * _SECOND_NS
 """A timestamp further from the clock than this says nothing about delay."""
+
+LATE_NS = _SECOND_NS
+"""A recording that falls this far behind its own times is played slower: it is placed anew."""
 
 
 class Stamp(NamedTuple):
@@ -59,20 +62,18 @@ class Timeline:
         self._epoch = 0
         self._last_mono_ns = -1
 
-    def stamp(self, mono_ns: int, wall_ns: int, timestamp: Timestamp | None) -> Stamp | None:
+    def stamp(self, mono_ns: int, wall_ns: int, captured_ns: int | None) -> Stamp | None:
         """
         Give a frame its times.
 
         Args:
             mono_ns: The monotonic clock, now, in nanoseconds.
             wall_ns: The wall clock, now, in nanoseconds since the epoch.
-            timestamp: When the frame was captured, as the application says.
+            captured_ns: When the frame was captured, as the application says:
+                what `captured_at` gave. None: now.
 
         Returns:
             The times, or None where the frame is not newer than the last one.
-
-        Raises:
-            FrameError: The timestamp is none, or lies over 10 s in the future.
 
         """
         anchor_ns = wall_ns - mono_ns
@@ -81,45 +82,62 @@ class Timeline:
         elif abs(anchor_ns - self._anchor_ns) > STEP_NS:
             self._anchor_ns = anchor_ns
             self._epoch += 1
-        if timestamp is None:
-            captured_mono_ns, captured_wall_ns = mono_ns, mono_ns + self._anchor_ns
+        if captured_ns is None:
+            place_ns, captured_ns = mono_ns, mono_ns + self._anchor_ns
         else:
-            captured_wall_ns = _nanoseconds(timestamp)
-            captured_mono_ns = self._monotonic(captured_wall_ns, mono_ns, wall_ns)
-        captured_mono_ns -= captured_mono_ns % _MICROSECOND_NS
-        if captured_mono_ns <= self._last_mono_ns:
+            place_ns = self._monotonic(captured_ns, mono_ns, wall_ns)
+        place_ns -= place_ns % _MICROSECOND_NS
+        if place_ns <= self._last_mono_ns:
             return None
-        self._last_mono_ns = captured_mono_ns
-        return Stamp(captured_mono_ns, captured_wall_ns, self._epoch)
+        self._last_mono_ns = place_ns
+        return Stamp(place_ns, captured_ns, self._epoch)
 
     def _monotonic(self, captured_ns: int, mono_ns: int, wall_ns: int) -> int:
         """Place a capture time on the monotonic clock."""
         age_ns = wall_ns - captured_ns
-        if age_ns < -FAR_NS:
-            raise FrameError(
-                f"The timestamp lies {-age_ns / _SECOND_NS:.1f} s in the future. Give seconds "
-                "since the epoch (time.time()), or (seconds, microseconds)."
-            )
         if age_ns <= FAR_NS:
             return mono_ns - age_ns
-        if self._replay_ns is None or abs(captured_ns + self._replay_ns - mono_ns) > FAR_NS:
-            self._replay_ns = mono_ns - captured_ns
-        return captured_ns + self._replay_ns
+        replay_ns = self._replay_ns
+        if replay_ns is None or not -LATE_NS <= captured_ns + replay_ns - mono_ns <= 0:
+            # Never ahead of the clock either: a recording that is played
+            # faster than it was made would have to stand still later.
+            self._replay_ns = replay_ns = mono_ns - captured_ns
+        return captured_ns + replay_ns
 
 
-def _nanoseconds(timestamp: Timestamp) -> int:
-    """Read a timestamp as nanoseconds since the epoch."""
-    try:
-        if isinstance(timestamp, tuple):
-            seconds, microseconds = timestamp
-            value = int(seconds) * _SECOND_NS + int(microseconds) * _MICROSECOND_NS
-        else:
-            value = round(math.nan if isinstance(timestamp, bool) else timestamp * _SECOND_NS)
-    except (TypeError, ValueError, OverflowError) as error:
+def captured_at(timestamp: Timestamp, wall_ns: int) -> int:
+    """
+    Read a timestamp as nanoseconds since the epoch.
+
+    Args:
+        timestamp: When the frame was captured, as the application says.
+        wall_ns: The wall clock, now.
+
+    Raises:
+        FrameError: It is no time, or lies over 10 s in the future.
+
+    """
+    value = _nanoseconds(timestamp)
+    if value - wall_ns > FAR_NS:
         raise FrameError(
-            f"timestamp={timestamp!r} is no time. Give seconds since the epoch "
-            "(time.time()), or (seconds, microseconds)."
-        ) from error
+            f"The timestamp lies {(value - wall_ns) / _SECOND_NS:.1f} s in the future. Give "
+            "seconds since the epoch (time.time()), or (seconds, microseconds)."
+        )
     if value < 0:
         raise FrameError(f"timestamp={timestamp!r} lies before 1970.")
     return value
+
+
+def _nanoseconds(timestamp: object) -> int:
+    try:
+        if isinstance(timestamp, (tuple, list)):
+            seconds, microseconds = timestamp
+            return int(seconds) * _SECOND_NS + int(microseconds) * _MICROSECOND_NS
+        if not isinstance(timestamp, bool) and isinstance(timestamp, numbers.Real):
+            return round(float(timestamp) * _SECOND_NS)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise FrameError(
+        f"timestamp={timestamp!r} is no time. Give seconds since the epoch "
+        "(time.time()), or (seconds, microseconds)."
+    )

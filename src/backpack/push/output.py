@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from backpack.errors import PipelineError
@@ -24,6 +25,8 @@ _CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
 _MOST_UNITS = 90
 _MOST_BYTES = 16 << 20
 _END_SECONDS = 1.0
+_STABLE_SECONDS = 10.0
+"""A pipeline that ran so long has worked: the next failure is a first one."""
 
 
 class GstOutput:
@@ -49,6 +52,7 @@ class GstOutput:
         self._pipeline: Gst.Pipeline | None = None
         self._watch = 0
         self._retry = 0
+        self._started_at = 0.0
         # Guards the source against `close` on another thread.
         self._lock = threading.Lock()
         self._source: GstApp.AppSrc | None = None
@@ -87,6 +91,7 @@ class GstOutput:
             raise PipelineError(f"GstSink: {reason}")
         with self._lock:
             self._source = source  # type: ignore[assignment]
+        self._started_at = time.monotonic()
         self._hub.attach(self)
 
     def close(self) -> None:
@@ -101,7 +106,7 @@ class GstOutput:
             source.emit("end-of-stream")
             ends = Gst.MessageType.EOS | Gst.MessageType.ERROR
             self._pipeline.get_bus().timed_pop_filtered(int(_END_SECONDS * Gst.SECOND), ends)
-        self._tear_down()
+        self._tear_down(_END_SECONDS)
 
     @property
     def viewers(self) -> int:
@@ -139,9 +144,10 @@ class GstOutput:
 
     def _on_message(self, _: Gst.Bus, message: Gst.Message) -> None:
         if message.type is Gst.MessageType.ERROR:
-            error, _debug = message.parse_error()
+            error, debug = message.parse_error()
+            logger.debug("GstSink: %s", debug)
             name = message.src.get_name() if message.src is not None else "?"
-            self._failed(f"{name}: {error.message}")
+            self._failed(f"{name}: {error.message.rstrip('.')}")
         elif message.type is Gst.MessageType.EOS:
             self._failed("it has ended")
 
@@ -149,8 +155,10 @@ class GstOutput:
         """Stop the pipeline and start it again later. Main thread."""
         if self._source is None:
             return GLib.SOURCE_REMOVE
+        if time.monotonic() - self._started_at >= _STABLE_SECONDS:
+            self._backoff.reset()
         wait = self._backoff.next_wait()
-        logger.warning("GstSink failed: %s Starting it again in %.0f s.", reason, wait)
+        logger.warning("GstSink failed: %s. Starting it again in %.0f s.", reason, wait)
         self._hub.detach(self)
         with self._lock:
             self._source = None
@@ -168,11 +176,19 @@ class GstOutput:
             self._retry = GLib.timeout_add(int(wait * 1000), self._try_again)
         return GLib.SOURCE_REMOVE
 
-    def _tear_down(self) -> None:
+    def _tear_down(self, wait_seconds: float = 0.0) -> None:
+        """Stop the pipeline, and wait for it at most so long: all streams live on this thread."""
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is None:
             return
         bus = pipeline.get_bus()
         bus.disconnect(self._watch)
         bus.remove_signal_watch()
-        pipeline.set_state(Gst.State.NULL)
+        # A sink that hangs also hangs whoever stops it.
+        stop = threading.Thread(
+            target=pipeline.set_state, args=(Gst.State.NULL,), name="spyglass-sink", daemon=True
+        )
+        stop.start()
+        stop.join(wait_seconds)
+        if wait_seconds and stop.is_alive():
+            logger.warning("GstSink hangs and cannot be stopped; a thread is left behind.")

@@ -1,13 +1,18 @@
-"""Serve streams over RTSP: the classes that an application makes."""
+"""
+Serve streams over RTSP: the classes that an application makes.
+
+They are loaded when they are first used: the streaming process, which has a
+part of this room too, may run under a Python without numpy.
+"""
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from backpack.rtsp.spyglass import RTSPServer, RTSPSpyGlass
-
 if TYPE_CHECKING:
+    from backpack.rtsp.spyglass import RTSPServer, RTSPSpyGlass
     from backpack.rtsp.spyglass import RTSPSpyGlass as RTSPSkyLine  # noqa: F401
 
 __all__ = ["RTSPServer", "RTSPSpyGlass"]
@@ -20,7 +25,13 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
             DeprecationWarning,
             stacklevel=2,
         )
-        # `from backpack.rtsp import RTSPSkyLine` asks twice and is warned once.
-        globals()[name] = RTSPSpyGlass
-        return RTSPSpyGlass
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    elif name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module("backpack.rtsp.spyglass")
+    # Kept: `from backpack.rtsp import RTSPSkyLine` asks twice and is warned once.
+    found = globals()[name] = getattr(home, name.replace("SkyLine", "SpyGlass"))
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -307,6 +307,9 @@ class RTSPServer:
         port = message.info.get("port")
         if isinstance(port, int):
             self._settings = replace(self._settings, port=port)
+            with _servers_lock:
+                # A URL with this number means this server.
+                _servers.setdefault((self.address, port), self)
 
     def _on_lost(self, error: BackpackError | None) -> None:
         if error is not None:

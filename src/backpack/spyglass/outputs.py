@@ -74,9 +74,9 @@ def as_output(given: object, *, allow_anonymous: bool) -> Output:
 def mask(url: str) -> str:
     """Give a URL with its password hidden, fit for logs and errors."""
     head, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    login, at, host = authority.rpartition("@")
+    # The last "@" of all: a password with a slash in it is wrong, but secret.
+    login, at, place = rest.rpartition("@")
     if not separator or not at:
         return url
     user = login.partition(":")[0]
-    return f"{head}://{user}:***@{host}{slash}{path}"
+    return f"{head}://{user}:***@{place}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import threading
@@ -20,7 +21,7 @@ from backpack.handover.gate import Gate, Verdict
 from backpack.handover.messages import AttachRing, CloseStream, OpenStream
 from backpack.handover.ring import Ring, RingWriter
 from backpack.handover.tenancy import OPEN_SECONDS, Tenancy
-from backpack.handover.timeline import Timeline
+from backpack.handover.timeline import Timeline, captured_at
 from backpack.settings import StreamSettings, is_disabled
 from backpack.spyglass.outputs import as_output
 from backpack.spyglass.state import ACCEPTING, Event, next_state
@@ -45,7 +46,11 @@ __all__ = ["SpyGlass"]
 DRAIN_SECONDS = 1.0
 """How long a stop waits for what was put before it to go out."""
 
-_DENIED = {Verdict.NOT_WANTED: Outcome.NOT_WANTED, Verdict.NOT_DUE: Outcome.NOT_DUE}
+_NO_WORD = memoryview(bytes(8)).cast("Q")
+_ARRAY = np.ndarray
+_UINT8 = np.dtype(np.uint8)
+_ACCEPTED = Outcome.ACCEPTED
+_NOT_WANTED = Outcome.NOT_WANTED
 
 # Numbers of the streaming process that count from its start, and so have to
 # be carried over when it is started again.
@@ -141,10 +146,22 @@ class SpyGlass:
         self._state = _State.STOPPED
         self._reason = "BACKPACK_DISABLE is set." if self._disabled else ""
         self._tenancy: Tenancy | None = None
+        # Changes of state that are still to be logged: a slow log must not
+        # hold the lock, and with it `put`.
+        self._changes: list[str] = []
         self._gate = Gate(self._settings.max_fps)
         self._timeline = Timeline()
         self._tally = Tally()
         self._writer: RingWriter | None = None
+        # Until when frames like the last one cost no more than a look at one
+        # word of the ring, since nobody watches. 0: look closer. What is
+        # counted meanwhile, without the lock, goes into the tally later: an
+        # iterator, since `+= 1` loses some between threads.
+        self._quiet_until_ns = 0
+        self._quiet_shape: tuple[int, ...] = ()
+        self._quiet_word = _NO_WORD
+        self._quiet_puts = itertools.count()
+        self._quiet_ns = 0
         self._report: dict[str, Any] = {}
         self._carried = dict.fromkeys(_COUNTERS, 0)
         self._error: str | None = None
@@ -158,9 +175,10 @@ class SpyGlass:
         """
         Open the outputs; frames that are put from now on can be watched.
 
-        Waits until the outputs are open, half a second the first time and ten
-        at the most; what takes longer goes on behind. A running stream is
-        stopped first. The size is fixed until the next start, and made even.
+        Waits until the outputs are open: half a second the first time, and ten
+        at the most for the stream and for each server that it starts; what
+        takes longer goes on behind. A running stream is stopped first. The size
+        is fixed until the next start, and made even.
 
         Args:
             fps: Frames per second that pass at the most. None, here and
@@ -180,8 +198,10 @@ class SpyGlass:
         given = {"fps": fps, "width": width, "height": height}
         asked = {name: value for name, value in given.items() if value is not None}
         with self._life:
+            # Checked first: a mistake leaves a running stream as it was.
+            settings = replace(self._settings, **asked)  # type: ignore[arg-type]
             self._stop(DRAIN_SECONDS)
-            self._settings = replace(self._settings, **asked)  # type: ignore[arg-type]
+            self._settings = settings
             if self._disabled:
                 return
             with contextlib.ExitStack() as undo:
@@ -200,6 +220,10 @@ class SpyGlass:
         """
         if self._is_forked_copy:
             return
+        tenancy = self._tenancy
+        if tenancy is not None:
+            # A start that still waits on another thread is not waited for.
+            tenancy.give_up()
         with self._life:
             self._stop(timeout)
 
@@ -236,12 +260,14 @@ class SpyGlass:
             self._carried = dict.fromkeys(_COUNTERS, 0)
             self._error = None
             self._enter(Event.START)
+        self._log_changes()
         try:
             error = tenancy.open(OPEN_SECONDS)
             if error is not None:
                 self._judge(error)
         except BaseException:
-            self._close(timeout=0.0)
+            # Waited for: the next start must find the paths free again.
+            self._close(DRAIN_SECONDS)
             raise
 
     def _judge(self, error: BackpackError) -> None:
@@ -264,6 +290,7 @@ class SpyGlass:
         with self._lock:
             # Before the goodbye, so that no frame comes after it.
             self._enter(Event.STOP)
+        self._log_changes()
         goodbye = CloseStream(tenancy.id, min(DRAIN_SECONDS, timeout))
         if not tenancy.close(goodbye, timeout) and timeout:
             self.logger.warning("The stream was not closed within %.1f s.", timeout)
@@ -297,15 +324,34 @@ class SpyGlass:
 
         """
         begun_ns = self._clock_ns()
+        # Before all else, and without a lock: between two frames the
+        # application has filled the caches with its own work, and whatever is
+        # touched here has to be fetched from memory again. A frame that would
+        # pass is looked at closely.
+        if (
+            begun_ns < self._quiet_until_ns
+            and not self._quiet_word[0]
+            and frame.__class__ is _ARRAY
+            and frame.dtype is _UINT8
+            and frame.shape == self._quiet_shape
+            and timestamp is None
+        ):
+            next(self._quiet_puts)
+            self._quiet_ns += self._clock_ns() - begun_ns
+            return False
         if self._is_forked_copy:
             self._check_fork("put")
         if self._disabled:
             return False
         pixel_format = check_frame(frame)
+        captured_ns = None if timestamp is None else captured_at(timestamp, self._wall_ns())
         with self._lock:
-            outcome = self._offer(frame, pixel_format, timestamp, begun_ns)
+            self._count_quiet()
+            outcome = self._offer(frame, pixel_format, captured_ns, begun_ns)
             self._tally.count(outcome, self._clock_ns() - begun_ns)
-        return outcome is Outcome.ACCEPTED
+        if self._changes:
+            self._log_later()
+        return outcome is _ACCEPTED
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Put a frame: the name that `cv2.VideoWriter` has for it."""
@@ -335,7 +381,7 @@ class SpyGlass:
         self,
         frame: NDArray[np.uint8],
         pixel_format: PixelFormat,
-        timestamp: Timestamp | None,
+        captured_ns: int | None,
         now_ns: int,
     ) -> Outcome:
         """Copy the frame if it is worth it. Called with `_lock` held."""
@@ -348,9 +394,15 @@ class SpyGlass:
             verdict = self._gate.decide(
                 now_ns, wanted=writer.wanted, least_interval_ns=writer.least_interval_ns
             )
-        if verdict is not Verdict.PASS:
-            return _DENIED[verdict]
-        stamp = self._timeline.stamp(now_ns, self._wall_ns(), timestamp)
+        if verdict is Verdict.NOT_DUE:
+            return Outcome.NOT_DUE
+        if verdict is Verdict.NOT_WANTED:
+            if writer is not None:
+                self._quiet_word = writer.wanted_word
+                self._quiet_shape = frame.shape
+                self._quiet_until_ns = self._gate.quiet_until_ns
+            return Outcome.NOT_WANTED
+        stamp = self._timeline.stamp(now_ns, self._wall_ns(), captured_ns)
         if stamp is None:
             return Outcome.STALE
         if writer is None or writer.ring.slot_bytes < frame.nbytes:
@@ -369,6 +421,7 @@ class SpyGlass:
         number = 1
         if self._writer is not None:
             number = self._writer.next_number
+            self._end_quiet()
             self._writer.close()
             self._writer = None
         self._writer = RingWriter(Ring(frame_bytes), _view, np.copyto, number)
@@ -400,6 +453,7 @@ class SpyGlass:
             self._enter(Event.OPENED)
             if self._writer is not None:
                 self._enter(Event.FRAME)
+        self._log_changes()
 
     def _on_lost(self, error: BackpackError | None) -> None:
         with self._lock:
@@ -413,6 +467,7 @@ class SpyGlass:
             for name in _COUNTERS:
                 self._carried[name] += self._report.get(name, 0)
             self._report = {}
+        self._log_changes()
 
     def _on_report(self, message: StreamReport) -> None:
         with self._lock:
@@ -443,6 +498,7 @@ class SpyGlass:
         watches, and whenever viewers come or go.
         """
         with self._lock:
+            self._count_quiet()
             numbers = {**self._report, **self._tally.numbers()}
             for name in _COUNTERS:
                 numbers[name] = self._carried[name] + self._report.get(name, 0)
@@ -482,9 +538,48 @@ class SpyGlass:
         """Go to the state that an event leads to. Called with `_lock` held."""
         state = next_state(self._state, event)
         if state is not self._state:
-            self.logger.info("%s → %s %s", self._state.name, state.name, reason)
+            self._changes.append(f"{self._state.name} → {state.name} {reason}".rstrip())
         self._state = state
         self._reason = reason
+        self._end_quiet()
+
+    def _count_quiet(self) -> None:
+        """Add the puts that were counted without the lock. Called with `_lock` held."""
+        puts, self._quiet_puts = self._quiet_puts, itertools.count()
+        total_ns, self._quiet_ns = self._quiet_ns, 0
+        self._tally.add(_NOT_WANTED, next(puts), total_ns)
+
+    def _end_quiet(self) -> None:
+        """Look closely at the next frame, and let go of the ring. Called with `_lock` held."""
+        self._quiet_until_ns = 0
+        self._quiet_word = _NO_WORD
+
+    def _log_later(self) -> None:
+        """Have the changes logged by the supervisor's thread: `put` waits for no log."""
+        tenancy = self._tenancy
+        if tenancy is not None:
+            tenancy.supervisor.later(self._log_changes)
+
+    def _log_changes(self) -> None:
+        """Log the changes of state. Called without `_lock`."""
+        while self._changes:
+            with contextlib.suppress(IndexError):
+                self.logger.info("%s", self._changes.pop(0))
+
+    def _become_forked_copy(self) -> None:
+        """Let go of what belongs to the process that we were forked from."""
+        self._is_forked_copy = True
+        # A lock that another thread held at the fork would be held for ever.
+        self._lock = threading.Lock()
+        self._life = threading.Lock()
+        self._state = _State.STOPPED
+        self._reason = "This is the copy of a SpyGlass in a forked process."
+        self._tenancy = None
+        self._end_quiet()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            # Else the memory would live for as long as the fork does.
+            writer.close()
 
     def _check_fork(self, call: str) -> None:
         if self._is_forked_copy:
@@ -502,10 +597,7 @@ def _view(memory: Any, shape: tuple[int, ...], offset: int) -> NDArray[np.uint8]
 
 def _after_fork_in_child() -> None:
     for instance in list(_instances):
-        instance._is_forked_copy = True  # noqa: SLF001 - our own
-        # A lock that another thread held at the fork would be held for ever.
-        instance._lock = threading.Lock()  # noqa: SLF001
-        instance._life = threading.Lock()  # noqa: SLF001
+        instance._become_forked_copy()  # noqa: SLF001 - our own
 
 
 if hasattr(os, "register_at_fork"):

@@ -40,6 +40,15 @@ class Tally:
         self._puts += 1
         self._total_ns += duration_ns
 
+    def add(self, outcome: Outcome, puts: int, total_ns: int) -> None:
+        """Count calls that were only added up: each took about the same."""
+        if puts:
+            self._counts[outcome] += puts
+            for index in range(self._puts, self._puts + min(puts, _RECENT)):
+                self._recent_ns[index % _RECENT] = total_ns // puts
+            self._puts += puts
+            self._total_ns += total_ns
+
     def numbers(self) -> dict[str, Any]:
         """Give counters and durations under the names of `Stats`."""
         recent = sorted(self._recent_ns[: min(self._puts, _RECENT)]) or [0]

@@ -94,7 +94,7 @@ def time_on_cpu() -> tuple[int, int] | None:
     """
     ran_ns = waited_ns = 0
     try:
-        threads = os.listdir("/proc/self/task")
+        threads = [entry.name for entry in os.scandir("/proc/self/task")]
     except OSError:
         return None
     for thread in threads:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from backpack.encoding.encoder import Encoder
 from backpack.encoding.trial import choose
 from backpack.errors import BackpackError, EncoderError
+from backpack.handover.backoff import Backoff
 from backpack.hub.hub import Hub
 from backpack.hub.unit import AccessUnit
 from backpack.redaction import Picture, Redaction
@@ -66,8 +67,8 @@ class Stream:
     Args:
         settings: What the application asked for.
         passed_over: Encoders that have failed in this application.
-        on_ready: Called once, on the intake thread: with None when an encoder
-            was found, with the error when none works.
+        on_ready: Called on the intake thread: with None when an encoder was
+            found, with the error when none works any more.
         on_news: Called, on any thread, when the numbers are worth telling.
 
     """
@@ -100,6 +101,9 @@ class Stream:
         self._ring: RingReader | None = None
         self._encoder: Encoder | None = None
         self._spec: EncoderSpec | None = None
+        # When to look for an encoder again, after none was found.
+        self._choose_at_ns = 0
+        self._patience = Backoff(5.0, 60.0)
         self._size: tuple[int, int] | None = None
         self._card: Card | None = None
         self._shows_card = False
@@ -114,6 +118,10 @@ class Stream:
         self._last_frame_ns = (0, 0)
         self._last_encoded_ns = 0
         self._last_epoch = 0
+        # A key frame, or a newcomer's picture, that was asked for and is still
+        # to be made: the picture that was to be it was torn.
+        self._owes_key = False
+        self._owes_picture = False
         # Written by the intake, read by the encoder's thread.
         self._tags: dict[int, _Tag] = {}
         # Numbers; each written by one thread.
@@ -184,7 +192,7 @@ class Stream:
 
     def _run(self) -> None:
         try:
-            self._prepare()
+            self._choose_encoder()
             while not self._is_finishing():
                 self._wait(self._turn())
             self._drain()
@@ -198,15 +206,20 @@ class Stream:
     def _is_finishing(self) -> bool:
         return self._drain_by is not None
 
-    def _prepare(self) -> None:
-        """Find an encoder before anybody asks for a picture."""
+    def _choose_encoder(self) -> None:
+        """Find an encoder before anybody asks for a picture, or say that there is none."""
         try:
             self._spec = choose(self.settings.encoder, self._passed_over)
         except BackpackError as error:
+            self._spec = None
             self._error = str(error)
+            # What failed for want of memory or of a device may work later.
+            self._passed_over.clear()
+            wait_ns = round(self._patience.next_wait() * _SECOND_NS)
+            self._choose_at_ns = time.monotonic_ns() + wait_ns
             self._on_ready(error)
-            return
-        self._on_ready(None)
+        else:
+            self._on_ready(None)
 
     def _turn(self) -> int | None:
         """Do what is due, and say when to look again; None: when something happens."""
@@ -214,9 +227,16 @@ class Stream:
         self._switch_ring()
         self._pass_interval_on()
         self._replace_failed_encoder()
-        if not self._update_wanted(now_ns) or self._spec is None:
-            return None
+        wanted = self._update_wanted(now_ns)
+        if self._spec is None:
+            if now_ns < self._choose_at_ns:
+                return self._choose_at_ns
+            self._choose_encoder()
+        if not wanted or self._spec is None:
+            return self._choose_at_ns if self._spec is None else None
         self._feed()
+        if self._owes_picture:
+            return now_ns + _RETRY_NS
         repeat_ns = self._cadence.wake_at(self.hub.next_key_request_ns)
         linger_ns = self.hub.wanted_until(now_ns)
         # Without either, the encoder did not take a picture: soon again.
@@ -282,10 +302,11 @@ class Stream:
         if fresh and self._cadence.wake_at() is None and frame is not None:
             # Put long before anybody came: shown, but as a repeat.
             fresh = now_ns - frame.mono_ns < FRESH_NS
+        self._owes_picture = self.hub.take_newcomer() or self._owes_picture
         action = self._cadence.decide(
             now_ns,
             fresh=fresh,
-            newcomer=self.hub.take_newcomer(),
+            newcomer=self._owes_picture,
             key_due_ns=self.hub.next_key_request_ns,
         )
         try:
@@ -386,33 +407,36 @@ class Stream:
         key = self._needs_key(now_ns, action, tag)
         self._tag(pts_ns, tag)
         clean = self._redaction.clean(picture)
-        if not encoder.encode(clean, pts_ns, key=key, still_valid=still_valid):
-            self._tags.pop(pts_ns, None)
-            return False
-        self._done(now_ns, pts_ns, action, tag, key=key)
-        return True
+        done = encoder.encode(clean, pts_ns, key=key, still_valid=still_valid)
+        return self._settle(now_ns, pts_ns, action, tag, key=key, done=done)
 
     def _repeat_last(self, pts_ns: int, tag: _Tag, now_ns: int) -> bool:
         key = self._needs_key(now_ns, Action.REPEAT, tag)
         self._tag(pts_ns, tag)
-        if self._encoder is None or not self._encoder.repeat(pts_ns, key=key):
-            self._tags.pop(pts_ns, None)
-            return False
-        self._done(now_ns, pts_ns, Action.REPEAT, tag, key=key)
-        return True
+        done = self._encoder is not None and self._encoder.repeat(pts_ns, key=key)
+        return self._settle(now_ns, pts_ns, Action.REPEAT, tag, key=key, done=done)
 
     def _needs_key(self, now_ns: int, action: Action, tag: _Tag) -> bool:
         return self._cadence.needs_key(
             now_ns,
             action,
-            asked=self.hub.take_key_request(now_ns),
+            asked=self.hub.take_key_request(now_ns) or self._owes_key,
             repeats_refused=self.hub.keeps_no_repeats,
             epoch=tag.epoch,
         )
 
-    def _done(self, now_ns: int, pts_ns: int, action: Action, tag: _Tag, *, key: bool) -> None:
-        self._last_pts_ns = pts_ns
-        self._cadence.done(now_ns, action, key=key, epoch=tag.epoch)
+    def _settle(
+        self, now_ns: int, pts_ns: int, action: Action, tag: _Tag, *, key: bool, done: bool
+    ) -> bool:
+        """Note whether the encoder took a picture; what was asked of it is owed otherwise."""
+        self._owes_key = key and not done
+        if done:
+            self._owes_picture = False
+            self._last_pts_ns = pts_ns
+            self._cadence.done(now_ns, action, key=key, epoch=tag.epoch)
+        else:
+            self._tags.pop(pts_ns, None)
+        return done
 
     def _tag(self, pts_ns: int, tag: _Tag) -> None:
         self._tags[pts_ns] = tag
@@ -472,12 +496,7 @@ class Stream:
         else:
             logger.warning("%s It was asked for and is started again.", failure)
             time.sleep(_READY_SECONDS)
-        try:
-            self._spec = choose(self.settings.encoder, self._passed_over)
-        except BackpackError as error:
-            self._spec = None
-            self._error = str(error)
-            self._on_ready(error)
+        self._choose_encoder()
         self.hub.request_picture()
         self._on_news()
 

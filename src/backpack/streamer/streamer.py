@@ -47,8 +47,8 @@ class _Lodger:
     def __init__(self, stream: Stream, outputs: list[OpenOutput]) -> None:
         self.stream = stream
         self.outputs = outputs
-        # Whether a report is on its way to the main loop.
-        self.report_due = False
+        # Whether it ends: its outputs could not be opened, or it was said goodbye.
+        self.is_leaving = False
 
     def numbers(self) -> dict[str, Any]:
         """Give everything that is counted, under the names of `Stats`."""
@@ -162,6 +162,9 @@ class Streamer:
             return
         try:
             fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._loop.quit()
+            return
         except OSError:
             return
         watch(fd, GLib.IOCondition.IN, self._on_parent_gone)
@@ -205,10 +208,11 @@ class Streamer:
             lodger.outputs = open_outputs(order.outputs, stream.hub, self._board)
         except BackpackError as error:
             self._on_failed(number, error)
-            self._close_stream(number)
+            self._let_go(number, lodger, 0.0)
 
     def _on_stream_ready(self, number: int, error: BackpackError | None) -> None:
-        if number not in self._lodgers:
+        lodger = self._lodgers.get(number)
+        if lodger is None or lodger.is_leaving:
             return
         if error is None:
             self._say(Opened(number))
@@ -228,9 +232,14 @@ class Streamer:
         if lodger is None:
             self._say(Closed(order.id))
             return
-        lodger.stream.finish(order.seconds)
-        # The loop must not wait: other streams and all viewers live on it.
-        GLib.timeout_add(_FINISH_POLL_MS, self._when_finished, order.id)
+        self._let_go(order.id, lodger, order.seconds)
+
+    def _let_go(self, number: int, lodger: _Lodger, seconds: float) -> None:
+        lodger.stream.finish(seconds)
+        if not lodger.is_leaving:
+            lodger.is_leaving = True
+            # The loop must not wait: other streams and all viewers live on it.
+            GLib.timeout_add(_FINISH_POLL_MS, self._when_finished, number)
 
     def _when_finished(self, number: int) -> bool:
         lodger = self._lodgers.get(number)

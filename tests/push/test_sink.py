@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backpack.errors import PipelineError, SettingsError
+from backpack.push import GstSink
+from tests.apps import State, frame, nothing_left_behind, putting, streaming, watcher
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    with nothing_left_behind():
+        yield
+
+
+def probe(path: Path) -> list[dict[str, Any]]:
+    """Decode a file with ffmpeg's library, and give what it says of each picture."""
+    done = subprocess.run(
+        [
+            *("ffprobe", "-v", "error", "-of", "json", "-show_frames"),
+            *("-show_entries", "frame=pts_time,key_frame,width,height,pict_type", str(path)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert not done.stderr, done.stderr
+    return list(json.loads(done.stdout)["frames"])
+
+
+@pytest.mark.parametrize("text", ["", "  ", "!", " ! \n", None, 5])
+def test_an_empty_pipeline_is_refused(text: Any) -> None:
+    """The error shows what a pipeline looks like."""
+    with pytest.raises(SettingsError, match="h264parse"):
+        GstSink(text)
+
+
+def test_it_describes_itself_without_its_place() -> None:
+    """Its representation, which ends up in logs, shows no login."""
+    sink = GstSink(" ! h264parse ! rtspclientsink location=rtsp://user:secret@host/x ")
+    assert "secret" not in repr(sink)
+    assert sink.describe() == {
+        "kind": "gstreamer",
+        "pipeline": "h264parse ! rtspclientsink location=rtsp://user:secret@host/x",
+        "repeats": True,
+    }
+    assert sink.urls() == []
+
+
+def test_a_transport_stream_holds_every_frame(tmp_path: Path) -> None:
+    """What was encoded is in the file, once each, and decodes from its first picture."""
+    path = tmp_path / "out.ts"
+    sink = GstSink(f"h264parse ! mpegtsmux ! filesink location={path}", repeats=False)
+    with streaming(sink) as spyglass, putting(spyglass, fps=20):
+        wait_for(lambda: spyglass.stats().encoded >= 40)
+    stats = spyglass.stats()
+    pictures = probe(path)
+
+    assert pictures[0]["key_frame"] == 1
+    assert {(one["width"], one["height"]) for one in pictures} == {(320, 240)}
+    assert "B" not in {one["pict_type"] for one in pictures}
+    # Those encoded after the last report are in the file and not in the number.
+    assert stats.encoded <= len(pictures) <= stats.accepted
+    times = [float(one["pts_time"]) for one in pictures]
+    assert times == sorted(set(times))
+
+
+def test_times_in_the_file_are_those_of_the_frames(tmp_path: Path) -> None:
+    """Frames with timestamps of their own are as far apart in the file."""
+    path = tmp_path / "out.mkv"
+    sink = GstSink(f"h264parse ! matroskamux ! filesink location={path}", repeats=False)
+    gaps = [0.1, 0.3, 0.05, 0.2, 0.15, 0.1]
+    # openh264enc numbers its parameter sets anew at each key frame, which Matroska refuses.
+    with streaming(sink, fps=240, encoder="x264enc") as spyglass:
+        wait_for(
+            lambda: (spyglass._writer and spyglass._writer.wanted) or not spyglass.put(frame())
+        )
+        wait_for(lambda: spyglass.stats().encoder)
+        put_at = [time.time()]
+        wait_for(lambda: spyglass.put(frame(), timestamp=put_at[-1]))
+        for gap in gaps:
+            due = put_at[-1] + gap
+            wait_for(lambda due=due: time.time() >= due, every=0.001)
+            assert spyglass.put(frame(), timestamp=due)
+            put_at.append(due)
+    times = [float(one["pts_time"]) for one in probe(path)][-len(gaps) - 1 :]
+    found = [b - a for a, b in itertools.pairwise(times)]
+
+    assert found == pytest.approx(gaps, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nosuchelement", "nosuchelement"),
+        ("h264parse ! filesink nosuchproperty=1", "nosuchproperty"),
+        ("h264parse ! ! fakesink", "syntax"),
+        ("h264parse ! jpegdec ! fakesink", "link"),
+        ("h264parse ! filesink location=/nowhere/at/all.ts", "open"),
+        ("h264parse", ""),
+    ],
+)
+def test_a_pipeline_that_cannot_be_is_told_at_the_start(text: str, says: str) -> None:
+    """PipelineError from start_streaming(), with GStreamer's reason."""
+    with contextlib.ExitStack() as end:
+        try:
+            spyglass = end.enter_context(streaming(GstSink(text)))
+        except PipelineError as error:
+            assert says in str(error)  # noqa: PT017 - one text is no error
+        else:
+            # GStreamer takes a pipeline whose end hangs in the air, and fails with the first data.
+            assert text == "h264parse"
+            wait_for(lambda: spyglass.put(frame()))
+
+
+def test_a_sink_that_fails_is_started_again_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk, a lost connection: that output alone, with back-off."""
+    caplog.set_level(logging.WARNING, "backpack")
+    path = tmp_path / "out.ts"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    bad = GstSink(f"h264parse ! filesink location={pipe} buffer-mode=unbuffered")
+    good = GstSink(f"h264parse ! mpegtsmux ! filesink location={path}")
+    with streaming(bad, good) as spyglass, putting(spyglass):
+        wait_for(lambda: spyglass.stats().viewers == 2)
+        # Nobody reads any more: writing fails.
+        os.close(reader)
+        wait_for(lambda: spyglass.stats().viewers == 1)
+        encoded = spyglass.stats().encoded
+        wait_for(lambda: spyglass.stats().encoded > encoded + 10)
+        assert spyglass.state is State.STREAMING
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        wait_for(lambda: spyglass.stats().viewers == 2)
+
+        def data() -> bytes:
+            try:
+                return os.read(reader, 1 << 16)
+            except BlockingIOError:
+                return b""
+
+        assert wait_for(data).startswith(b"\0\0\0\1")
+    os.close(reader)
+    assert "GstSink failed" in caplog.text
+    assert len(probe(path)) > 20
+
+
+def test_a_sink_that_takes_nothing_costs_the_others_nothing(tmp_path: Path) -> None:
+    """One that stands still loses pictures, and is not waited for."""
+    path = tmp_path / "out.ts"
+    stuck = GstSink("h264parse ! identity sleep-time=3600000000 ! fakesink")
+    good = GstSink(f"h264parse ! mpegtsmux ! filesink location={path}")
+    with streaming(good) as other:
+        pid = other.stats().streamer_pid
+        with streaming(stuck, watcher(), fps=240) as spyglass, putting(spyglass, fps=200):
+            wait_for(lambda: spyglass.stats().lost > 10)
+            encoded = spyglass.stats().encoded
+            wait_for(lambda: spyglass.stats().encoded > encoded + 20)
+        # It cannot even be stopped; the others neither wait for it nor end with it.
+        encoded = other.stats().encoded
+        wait_for(lambda: other.put(frame()) and other.stats().encoded > encoded + 5)
+        assert other.stats().streamer_pid == pid
+    assert len(probe(path)) > 5
+
+
+def test_while_it_is_open_the_stream_is_encoded() -> None:
+    """It counts as a viewer."""
+    with streaming(watcher()) as spyglass:
+        wait_for(lambda: spyglass.put(frame()) and spyglass.stats().encoded > 3)
+        assert spyglass.stats().viewers == 1

@@ -1,0 +1,474 @@
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from backpack.encoding.encoders import find_spec
+from backpack.errors import EncoderError
+from backpack.handover.backoff import Backoff
+from backpack.handover.ring import Ring, RingReader, RingWriter
+from backpack.handover.timeline import Stamp
+from backpack.hub.hub import KEY_FRAME_SPACING_NS
+from backpack.settings import PixelFormat, StreamSettings
+from backpack.spyglass.spyglass import _view
+from backpack.streamer import stream as stream_module
+from backpack.streamer.stream import Stream
+from tests.waiting import open_descriptors, stays_true, threads_named, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backpack.errors import BackpackError
+    from backpack.hub.unit import AccessUnit
+
+SECOND = 1_000_000_000
+
+
+class Viewer:
+    """Be a reader of a hub that keeps what it gets."""
+
+    def __init__(self, *, takes_repeats: bool = True) -> None:
+        self.takes_repeats = takes_repeats
+        self.units: list[AccessUnit] = []
+        self.times: list[float] = []
+
+    def push(self, unit: AccessUnit) -> None:
+        """Keep a unit."""
+        self.units.append(unit)
+        self.times.append(time.monotonic())
+
+    def on_lost(self, error: Exception) -> None:
+        """Not expected."""
+        raise AssertionError(error)
+
+    def put_frames(self) -> list[AccessUnit]:
+        """Give the units that are no repeats."""
+        return [unit for unit in self.units if not unit.repeat]
+
+
+class Rig:
+    """A stream with a ring whose other end the test holds."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.answers: list[BackpackError | None] = []
+        self.passed_over: set[str] = set()
+        self.news = 0
+        self.stream = Stream(
+            StreamSettings(**{"linger_seconds": 0.0, **settings}),
+            passed_over=self.passed_over,
+            on_ready=self.answers.append,
+            on_news=self._count_news,
+        )
+        self.writer: RingWriter | None = None
+
+    def _count_news(self) -> None:
+        self.news += 1
+
+    def put(self, value: int = 90, *, size: tuple[int, int] = (240, 320), **given: Any) -> int:
+        """Write a frame as the application does."""
+        frame = np.full((*size, 3), value, np.uint8)
+        if self.writer is None or self.writer.ring.slot_bytes < frame.nbytes:
+            number = 1
+            if self.writer is not None:
+                number = self.writer.next_number
+                self.writer.close()
+            self.writer = RingWriter(Ring(frame.nbytes), _view, np.copyto, number)
+            ring = self.writer.ring
+            self.stream.attach_ring(RingReader(os.dup(ring.memory_fd), os.dup(ring.wake_read_fd)))
+        now_ns = time.monotonic_ns() // 1000 * 1000 - given.get("age_ns", 0)
+        stamp = Stamp(now_ns, time.time_ns(), given.get("epoch", 0))
+        return self.writer.write(frame, PixelFormat.BGR, stamp)
+
+    def watch(self, *, takes_repeats: bool = True) -> Viewer:
+        """Come to watch."""
+        viewer = Viewer(takes_repeats=takes_repeats)
+        self.stream.hub.attach(viewer)
+        return viewer
+
+    def close(self) -> None:
+        """End everything."""
+        self.stream.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+@pytest.fixture
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Give a stream that has found its encoder, and see that nothing of it stays."""
+    # What GStreamer keeps for good is opened by the first encoder.
+    warm = Rig()
+    first = warm.watch()
+    wait_for(lambda: first.units)
+    warm.close()
+    descriptors, threads = open_descriptors(), threading.active_count()
+    made = Rig(**getattr(request, "param", {}))
+    wait_for(lambda: made.answers)
+    assert made.answers == [None]
+    yield made
+    made.close()
+    made.stream.close()
+    wait_for(lambda: threading.active_count() <= threads)
+    wait_for(lambda: open_descriptors() <= descriptors)
+    assert not threads_named("spyglass-intake")
+
+
+def test_while_nobody_watches_there_is_no_encoder(rig: Rig) -> None:
+    """Frames stay in the ring, which says that none are wanted; the thread sleeps."""
+    for value in range(5):
+        rig.put(value)
+    assert rig.writer is not None
+    assert stays_true(lambda: rig.stream._encoder is None, 0.3)
+    assert not rig.writer.wanted
+    assert rig.stream.numbers()["encoded"] == 0
+
+
+def test_a_newcomer_gets_a_key_frame_at_once(rig: Rig) -> None:
+    """Also without any frame: the card says what the viewer waits for."""
+    come = time.monotonic()
+    viewer = rig.watch()
+    unit = wait_for(lambda: viewer.units)[0]
+
+    assert unit.key
+    assert unit.repeat
+    assert unit.number == 0
+    assert viewer.times[0] - come < 2
+    assert rig.stream.numbers()["width"] == 640
+
+
+def test_a_second_viewer_gets_a_key_frame_at_once(rig: Rig) -> None:
+    """The encoder that runs makes one for the second, of the last picture."""
+    rig.put()
+    first = rig.watch()
+    wait_for(lambda: first.units)
+    second = rig.watch()
+    unit = wait_for(lambda: second.units)[0]
+
+    assert unit.key
+    assert unit.number == 1
+
+
+def test_the_last_frame_is_what_a_newcomer_sees(rig: Rig) -> None:
+    """A frame of a moment ago is shown as it was put; one of long ago as a repeat, now."""
+    rig.put(age_ns=100_000_000)
+    viewer = rig.watch()
+    assert not wait_for(lambda: viewer.units)[0].repeat
+    rig.stream.hub.detach(viewer)
+    wait_for(lambda: not rig.stream.is_wanted)
+
+    number = rig.put(age_ns=60 * SECOND)
+    viewer = rig.watch()
+    unit = wait_for(lambda: viewer.units)[0]
+    assert unit.repeat
+    assert unit.number == number
+    assert time.monotonic_ns() - unit.pts_ns < 5 * SECOND
+
+
+def test_put_frames_come_out_with_their_times(rig: Rig) -> None:
+    """Each unit has its frame's number and times, and pts only grow."""
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    for value in range(20):
+        number = rig.put(value * 10)
+        wait_for(lambda number=number: viewer.units[-1].number == number)
+    units = viewer.put_frames()
+
+    assert [unit.number for unit in units] == list(range(1, 21))
+    times = [unit.pts_ns for unit in viewer.units]
+    assert times == sorted(set(times))
+    for unit in units:
+        offset_ns = unit.wall_ns - unit.pts_ns
+        assert abs(offset_ns - (time.time_ns() - time.monotonic_ns())) < SECOND // 10
+    assert rig.stream.numbers()["encoded"] == 20
+
+
+def test_a_silent_application_is_repeated_once_a_second(rig: Rig) -> None:
+    """Repeats are a second apart and carry the number of the frame that they show."""
+    viewer = rig.watch()
+    number = rig.put()
+    wait_for(lambda: viewer.units and viewer.units[-1].number == number)
+    wait_for(lambda: len([unit for unit in viewer.units if unit.number == number]) >= 4)
+    repeats = [unit for unit in viewer.units if unit.number == number]
+    gaps = [(b.pts_ns - a.pts_ns) / SECOND for a, b in itertools.pairwise(repeats)]
+
+    assert [unit.repeat for unit in repeats] == [False, *[True] * (len(repeats) - 1)]
+    # A key frame that was asked for may come sooner; a busy machine makes it later.
+    assert 0.7 < gaps[-1] < 5
+    wall = [(b.wall_ns - a.wall_ns) / SECOND for a, b in itertools.pairwise(repeats)]
+    assert wall == pytest.approx(gaps, abs=0.001)
+
+
+def test_what_follows_a_repeat_can_be_decoded_without_it(rig: Rig) -> None:
+    """Where a reader refuses repeats the next put frame is a key frame."""
+    viewer, recording = rig.watch(), rig.watch(takes_repeats=False)
+    first = rig.put()
+    wait_for(lambda: any(unit.number == first for unit in recording.units))
+    wait_for(lambda: viewer.units[-1].repeat and viewer.units[-1].number == first)
+    second = rig.put()
+    wait_for(lambda: recording.units[-1].number == second)
+
+    assert recording.units[-1].key
+    assert not any(unit.repeat for unit in recording.units)
+
+
+def test_without_such_a_reader_it_is_no_key_frame(rig: Rig) -> None:
+    """Key frames cost bits: what follows a repeat is one only where that is needed or due."""
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    followers = []
+    for _ in range(3):
+        number = rig.put()
+        wait_for(lambda number=number: viewer.units[-1].number == number)
+        followers += [unit for unit in viewer.put_frames() if unit.number == number]
+        wait_for(lambda: viewer.units[-1].repeat)
+
+    assert not all(unit.key for unit in followers)
+
+
+def test_key_frames_come_every_two_seconds(rig: Rig) -> None:
+    """By elapsed time, not by count."""
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        number = rig.put()
+        wait_for(lambda number=number: viewer.units[-1].number == number)
+        time.sleep(0.03)
+    keys = [unit.pts_ns for unit in viewer.units if unit.key][1:]
+    gaps = [(b - a) / SECOND for a, b in itertools.pairwise(keys)]
+
+    assert gaps
+    assert all(1.9 < gap < 3.5 for gap in gaps)
+
+
+def test_a_step_of_the_clock_makes_a_key_frame(rig: Rig) -> None:
+    """The new epoch begins where decoding can start."""
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    for epoch in (0, 0, 1, 1):
+        number = rig.put(epoch=epoch)
+        wait_for(lambda number=number: viewer.units[-1].number == number)
+    units = viewer.put_frames()
+
+    assert units[2].key
+    assert [unit.epoch for unit in units] == [0, 0, 1, 1]
+
+
+def test_the_size_is_fixed_by_the_first_frame(rig: Rig) -> None:
+    """The card gives way to it; later frames, of a larger ring as well, are scaled."""
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    for size in ((241, 321), (100, 100), (600, 800), (241, 321)):
+        number = rig.put(size=size)
+        wait_for(lambda number=number: viewer.units[-1].number == number)
+        assert (rig.stream.numbers()["width"], rig.stream.numbers()["height"]) == (320, 240)
+    assert len(viewer.put_frames()) == 4
+
+
+@pytest.mark.parametrize("rig", [{"width": 640, "height": 480}], indirect=True)
+def test_a_size_that_was_asked_for_holds(rig: Rig) -> None:
+    """From the card on."""
+    viewer = rig.watch()
+    rig.put()
+    wait_for(viewer.put_frames)
+    assert (rig.stream.numbers()["width"], rig.stream.numbers()["height"]) == (640, 480)
+
+
+def test_torn_frames_are_not_encoded(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame that was overwritten while it was converted is thrown away, and counted."""
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    rig.put()
+    wait_for(viewer.put_frames)
+    torn = []
+
+    def still_valid(_self: RingReader, frame: Any) -> bool:
+        torn.append(frame.number)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RingReader, "still_valid", still_valid)
+        lost = rig.put()
+        wait_for(lambda: torn)
+        wait_for(lambda: rig.stream.numbers()["torn"])
+    good = rig.put()
+    wait_for(lambda: viewer.units[-1].number == good)
+    assert lost not in {unit.number for unit in viewer.put_frames()}
+
+
+def test_a_newcomer_whose_picture_is_torn_still_gets_one_at_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for is owed until it is there."""
+    rig.put()
+    real = RingReader.still_valid
+    asked: list[int] = []
+
+    def torn_twice(self: RingReader, frame: Any) -> bool:
+        asked.append(frame.number)
+        return len(asked) > 2 and real(self, frame)
+
+    monkeypatch.setattr(RingReader, "still_valid", torn_twice)
+    come = time.monotonic()
+    viewer = rig.watch()
+    unit = wait_for(lambda: viewer.units)[0]
+
+    assert unit.key
+    assert len(asked) == 3
+    assert viewer.times[0] - come < 2
+
+
+def test_a_key_frame_that_is_torn_is_made_of_the_next_frame(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked for it does not have to ask again."""
+    viewer = rig.watch()
+    rig.put()
+    wait_for(viewer.put_frames)
+    taken_ns = rig.stream.hub._key_taken_ns or 0
+    wait_for(lambda: time.monotonic_ns() > taken_ns + KEY_FRAME_SPACING_NS)
+    real = RingReader.still_valid
+    torn: list[int] = []
+
+    def torn_once(self: RingReader, frame: Any) -> bool:
+        torn.append(frame.number)
+        return len(torn) > 1 and real(self, frame)
+
+    monkeypatch.setattr(RingReader, "still_valid", torn_once)
+    before = len(viewer.units)
+    rig.stream.hub.request_key_frame()
+    rig.put()
+    wait_for(lambda: torn)
+    number = rig.put()
+    wait_for(lambda: viewer.units[-1].number == number)
+
+    assert viewer.units[before].key
+
+
+def test_an_encoder_that_fails_is_passed_over(rig: Rig) -> None:
+    """The next one of the table goes on, with a key frame."""
+    viewer = rig.watch()
+    rig.put()
+    wait_for(viewer.put_frames)
+    first = rig.stream.numbers()["encoder"]
+    rig.stream._note_failure(EncoderError("It has broken."))
+    wait_for(lambda: rig.stream.numbers()["encoder"] not in (first, None))
+    before = len(viewer.units)
+    number = rig.put()
+    wait_for(lambda: viewer.units[-1].number == number)
+
+    assert rig.passed_over == {first}
+    assert viewer.units[before].key
+    assert rig.stream.numbers()["error"] == "It has broken."
+
+
+@pytest.mark.parametrize("rig", [{"encoder": "x264enc"}], indirect=True)
+def test_an_encoder_that_was_asked_for_is_started_again(rig: Rig) -> None:
+    """No other one takes its place."""
+    viewer = rig.watch()
+    rig.put()
+    wait_for(viewer.put_frames)
+    rig.stream._note_failure(EncoderError("It has broken."))
+    number = rig.put()
+    wait_for(lambda: viewer.units[-1].number >= number and rig.put())
+    assert rig.stream.numbers()["encoder"] == "x264enc"
+    assert rig.passed_over == set()
+
+
+def test_without_any_encoder_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What kept all of them from working may be over later."""
+    spec = find_spec("x264enc")
+    tries: list[int] = []
+
+    def choose(*_: Any) -> Any:
+        tries.append(1)
+        if len(tries) < 3:
+            raise EncoderError("None works.")
+        return spec
+
+    monkeypatch.setattr(stream_module, "choose", choose)
+    monkeypatch.setattr(stream_module, "Backoff", lambda *_: Backoff(0.05, 0.1))
+    rig = Rig()
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    assert [type(one) for one in rig.answers] == [EncoderError, EncoderError, type(None)]
+    rig.close()
+
+
+def test_the_end_delivers_what_was_put_before(rig: Rig) -> None:
+    """The last frame comes out before the stream says that it has finished."""
+    viewer = rig.watch()
+    rig.put()
+    wait_for(viewer.put_frames)
+    for _ in range(5):
+        number = rig.put()
+    rig.stream.finish(5.0)
+    wait_for(lambda: rig.stream.finished)
+    assert viewer.units[-1].number == number
+
+
+def test_an_end_without_viewers_is_quick(rig: Rig) -> None:
+    """Nothing is encoded for nobody."""
+    rig.put()
+    begun = time.monotonic()
+    rig.stream.finish(5.0)
+    rig.stream.join()
+    assert time.monotonic() - begun < 3
+    assert rig.stream.numbers()["encoded"] == 0
+
+
+def test_after_the_last_viewer_the_encoder_goes(rig: Rig) -> None:
+    """And the application is told that nobody watches; the next one finds everything again."""
+    rig.put()
+    assert rig.writer is not None
+    for _ in range(3):
+        viewer = rig.watch()
+        wait_for(lambda viewer=viewer: viewer.units)
+        wait_for(lambda: rig.writer and rig.writer.wanted)
+        rig.stream.hub.detach(viewer)
+        wait_for(lambda: not rig.writer or not rig.writer.wanted)
+        wait_for(lambda: rig.stream.numbers()["encoder"] is None)
+
+
+@pytest.mark.parametrize("rig", [{"linger_seconds": 0.6}], indirect=True)
+def test_a_viewer_who_comes_back_finds_the_encoder_running(rig: Rig) -> None:
+    """Encoding lingers after the last viewer, then it ends."""
+    viewer = rig.watch()
+    rig.put()
+    wait_for(viewer.put_frames)
+    encoder = rig.stream._encoder
+    rig.stream.hub.detach(viewer)
+    assert rig.stream.is_wanted
+    again = rig.watch()
+    wait_for(lambda: again.units)
+    assert rig.stream._encoder is encoder
+    rig.stream.hub.detach(again)
+    wait_for(lambda: rig.stream._encoder is None)
+    assert not rig.stream.is_wanted
+
+
+def test_fewer_frames_can_be_asked_for(rig: Rig) -> None:
+    """What the governor wants reaches the writer, in a new ring as well."""
+    rig.put()
+    rig.stream.ask_for(SECOND // 8)
+    wait_for(lambda: rig.writer and rig.writer.least_interval_ns == SECOND // 8)
+    rig.put(size=(600, 800))
+    wait_for(lambda: rig.writer and rig.writer.least_interval_ns == SECOND // 8)
+    rig.stream.ask_for(0)
+    wait_for(lambda: rig.writer and rig.writer.least_interval_ns == 0)
+
+
+def test_replaced_frames_are_counted(rig: Rig) -> None:
+    """A frame that a newer one replaced before it was taken is not encoded, and told."""
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    for _ in range(200):
+        number = rig.put()
+    wait_for(lambda: viewer.units[-1].number == number)
+    numbers = rig.stream.numbers()
+    assert numbers["encoded"] + numbers["replaced"] == 200

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "backpack"
+
+# What a room may import at the top of its files, besides itself. What is
+# loaded lazily, inside of functions, is the business of its own line there.
+BASE = {"errors", "settings", "stats", "redaction"}
+APP = {*BASE, "handover", "spyglass"}
+STREAMING = {*BASE, "handover", "gst", "hub", "encoding"}
+ROOMS = {
+    "errors": set(),
+    "settings": {"errors"},
+    "stats": set(),
+    "redaction": {"settings"},
+    "handover": {"errors", "settings"},
+    "spyglass": {*BASE, "handover"},
+    "gst": {"errors"},
+    "hub": set(),
+    "encoding": {*BASE, "gst", "handover"},
+    "rtsp": {*STREAMING, "spyglass"},
+    "push": STREAMING,
+    "streamer": STREAMING,
+    "skyline": APP,
+    "__init__": set(),
+    "cli": None,
+}
+# Files that the application loads: light, and never the streaming side.
+LIGHT = {
+    "rtsp/__init__.py",
+    "rtsp/spyglass.py",
+    "rtsp/settings.py",
+    "rtsp/addresses.py",
+    "rtsp/interfaces.py",
+    "push/__init__.py",
+    "push/sink.py",
+}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def is_for_checkers(node: ast.AST) -> bool:
+    """Tell whether a block is for type checkers only."""
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imported(path: Path, *, lazy: bool) -> set[str]:
+    """Give the modules that a file imports when it is loaded; lazily as well if asked for."""
+    found: set[str] = set()
+    todo: list[ast.AST] = [ast.parse(path.read_text())]
+    while todo:
+        node = todo.pop()
+        if is_for_checkers(node):
+            continue
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not lazy:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        todo += ast.iter_child_nodes(node)
+    return found
+
+
+def rooms(path: Path) -> set[str]:
+    """Give the rooms of this package that a file imports from."""
+    names = imported(path, lazy=False)
+    return {name.split(".")[1] for name in names if name.startswith("backpack.")}
+
+
+def room(path: Path) -> str:
+    """Give the room that a file is in."""
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_one_way(path: Path) -> None:
+    """A room imports what stands above it, and nothing else."""
+    # A room that is not named is an output's.
+    allowed = ROOMS.get(room(path), {*STREAMING, "spyglass"})
+    if allowed is None:
+        return
+    name = str(path.relative_to(SOURCE))
+    if name in LIGHT:
+        allowed = APP
+    assert rooms(path) - allowed - {room(path), "__version__"} == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_one_door_leads_to_gi(path: Path) -> None:
+    """Only the gst room says `import gi`."""
+    names = imported(path, lazy=True)
+    if room(path) != "gst":
+        assert not {name for name in names if name.split(".")[0] == "gi"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if room(path) in (*APP, "skyline") or path.name == "sink.py"],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_the_applications_side_needs_numpy_only(path: Path) -> None:
+    """Numpy and the standard library, lazily loaded things included."""
+    foreign = {name.split(".")[0] for name in imported(path, lazy=True)}
+    assert foreign - set(sys.stdlib_module_names) <= {"numpy", "backpack", "typing_extensions"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if room(path) in (*STREAMING, "streamer")],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_the_streaming_side_needs_no_numpy(path: Path) -> None:
+    """It starts quicker and stays small without; frame.py is the application's."""
+    if path.name != "frame.py":
+        assert "numpy" not in {name.split(".")[0] for name in imported(path, lazy=True)}
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Give the modules that are loaded after a statement in a new process."""
+    code = f"{statement}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    """`import backpack` loads no room and nothing foreign."""
+    loaded = loaded_after("import backpack")
+    assert not {name for name in loaded if name.startswith("backpack.")}
+    assert not loaded & {"numpy", "gi", "cv2", "boto3"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from backpack.spyglass import SpyGlass",
+        "from backpack import GstSink, RTSPServer, RTSPSpyGlass, SpyGlass",
+        "from backpack.spyglass import SpyGlass; SpyGlass('rtsp://127.0.0.1:8554/door')",
+        "import warnings; warnings.simplefilter('ignore'); from backpack.skyline import SkyLine",
+        "from backpack.rtsp import RTSPServer; RTSPServer(0).urls()",
+    ],
+)
+def test_the_application_loads_numpy_and_the_standard_library(statement: str) -> None:
+    """No GStreamer, no OpenCV, no botocore; nothing of the streaming side."""
+    loaded = loaded_after(statement)
+    own = {name.split(".")[1] for name in loaded if name.startswith("backpack.")}
+
+    assert not loaded & {"gi", "cv2", "boto3", "botocore", "typing_extensions"}
+    assert not own & {"gst", "encoding", "hub", "streamer", "cli"}
+    plain = loaded_after("import numpy")
+    foreign = {name.split(".")[0] for name in loaded - plain}
+    assert foreign - set(sys.stdlib_module_names) <= {"backpack"}
+
+
+@pytest.mark.parametrize(
+    "module", ["streamer.main", "streamer.streamer", "rtsp.server", "push.output", "encoding.trial"]
+)
+def test_the_streaming_process_loads_nothing_of_the_applications(module: str) -> None:
+    """It may run under a Python without numpy."""
+    loaded = loaded_after(f"import backpack.{module}")
+
+    assert not loaded & {"numpy", "cv2", "backpack.spyglass", "backpack.handover.supervisor"}
