@@ -1,0 +1,1 @@
+"""Carry one encoded stream to any number of outputs."""

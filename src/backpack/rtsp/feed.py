@@ -34,8 +34,13 @@ APPSRC = "feed"
 LAUNCH = (
     "( "
     f"appsrc name={APPSRC} format=time is-live=true block=false do-timestamp=false max-bytes=0 "
-    # No parser in between: it would announce one frame of latency to the sinks.
-    "! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency "
+    # Left alone, a live source reports how late its first buffer came as its
+    # latency: sinks wait so long, and RTCP moves the capture times by it.
+    "min-latency=0 "
+    # No parser in between: it would announce one frame of latency to the sinks. No
+    # parameter sets of its own: it would put them before every slice of a key frame, where
+    # a decoder takes them for the beginning of another picture.
+    "! rtph264pay name=pay0 pt=96 config-interval=0 aggregate-mode=zero-latency "
     ")"
 )
 """What a mounted media is made of."""
@@ -155,7 +160,7 @@ class Feed:
             if self._policy.has_room(waiting_units=waiting, waiting_bytes=0):
                 self._hub.request_key_frame()
             return
-        picture = self._take_parameter_sets(unit, source)
+        picture = self._note_parameter_sets(unit, source)
         self._sent_pts_ns.append(unit.pts_ns)
         buffer = Gst.Buffer.new_wrapped(with_lengths(picture))
         buffer.pts = buffer.dts = unit.pts_ns
@@ -198,12 +203,12 @@ class Feed:
             waiting_bytes=int(source.get_property("current-level-bytes")) if waiting else 0,
         )
 
-    def _take_parameter_sets(self, unit: AccessUnit, source: GstApp.AppSrc) -> list[bytes]:
+    def _note_parameter_sets(self, unit: AccessUnit, source: GstApp.AppSrc) -> list[bytes]:
         """
-        Move SPS and PPS from the unit into the caps; give the rest of its NAL units.
+        Copy SPS and PPS from the unit into the caps; give its NAL units.
 
         Only from caps that have them does rtph264pay write profile-level-id
-        into the SDP. It sends them again before every key frame.
+        into the SDP.
         """
         nals = list(split_annex_b(unit.data))
         if unit.key:
@@ -212,7 +217,7 @@ class Feed:
             if sps and pps and (sps, pps) != self._parameter_sets:
                 self._parameter_sets = (sps, pps)
                 source.set_caps(_caps(decoder_configuration(sps, pps)))
-        return [one for one in nals if nal_type(one) not in (SPS, PPS, AUD)]
+        return [one for one in nals if nal_type(one) != AUD]
 
     def _on_need_data(self, source: GstApp.AppSrc, _size: int) -> None:
         # The appsrc's streaming thread, once: from now on it is fed unasked.

@@ -26,6 +26,14 @@ _TCP_QUEUE_NS = 10_000_000_000
 _TCP_QUEUE_BYTES = 32 * 1024 * 1024
 
 
+class _SharedFactory(GstRtspServer.RTSPMediaFactory):
+    """Make one media for a path, however clients spell the rest of its URL."""
+
+    def do_gen_key(self, url: GstRtsp.RTSPUrl) -> str:  # noqa: ARG002 - GStreamer's signature
+        """Decide which clients share a media: by default those that name the same port."""
+        return "shared"
+
+
 class Mount:
     """
     One path of a server.
@@ -57,12 +65,15 @@ class Mount:
         # Guards what follows; told when a media has gone.
         self._lock = threading.Condition()
         self._feeds: dict[GstRtspServer.RTSPMedia, Feed | None] = {}
+        # Those that still look for their first picture: a client waits for them.
+        self._preparing: set[GstRtspServer.RTSPMedia] = set()
+        self._ended = False
         # When a media was last seen with a viewer; written by the sweep alone,
         # but for a media's first entry.
         self._seen_ns: dict[GstRtspServer.RTSPMedia, int] = {}
         # What media that have ended lost.
         self._lost_before = 0
-        self.factory = GstRtspServer.RTSPMediaFactory.new()
+        self.factory = _SharedFactory()
         self.factory.set_launch(LAUNCH if pipeline is None else pipeline)
         self.factory.set_shared(True)
         self.factory.set_protocols(_protocols(secure=secure))
@@ -113,13 +124,18 @@ class Mount:
 
     def end(self) -> None:
         """Let every media run out, and make no more of them. Main thread."""
-        self.factory.disconnect(self._handler)
+        with self._lock:
+            self._ended = True
         for media in self._media():
             with self._lock:
                 feed = self._feeds.get(media)
+                preparing = media in self._preparing
             if feed is not None:
                 feed.end()
-            else:
+            if preparing:
+                # Without a picture its client would wait, and all others with it.
+                _fail(media, "the path is not served any more")
+            elif feed is None:
                 media.get_element().send_event(Gst.Event.new_eos())
 
     def wait_gone(self, timeout_seconds: float) -> None:
@@ -129,6 +145,7 @@ class Mount:
 
     def close(self) -> None:
         """Let go of whatever is left. Main thread."""
+        self.factory.disconnect(self._handler)
         for media in self._media():
             self._on_unprepared(media)
 
@@ -148,15 +165,31 @@ class Mount:
                 pipeline.connect("deep-element-added", _on_element_added)
                 source = element.get_by_name(APPSRC)
                 feed = Feed(self._hub, source) if isinstance(source, GstApp.AppSrc) else None
-        media.connect("prepared", _on_prepared)
+        media.connect("prepared", self._on_prepared)
         media.connect("unprepared", self._on_unprepared)
         with self._lock:
             self._feeds[media] = feed
+            self._preparing.add(media)
+            ended = self._ended
+        if ended:
+            # Its client asked just before the path went.
+            _fail(media, "the path is not served any more")
+
+    def _on_prepared(self, media: GstRtspServer.RTSPMedia) -> None:
+        # A client's thread, in the middle of DESCRIBE.
+        with self._lock:
+            self._preparing.discard(media)
+        for index in range(media.n_streams()):
+            stream = media.get_stream(index)
+            session = None if stream is None else stream.get_rtpsession()
+            if session is not None:
+                session.set_property("rtcp-min-interval", RTCP_INTERVAL_NS)
 
     def _on_unprepared(self, media: GstRtspServer.RTSPMedia) -> None:
         with self._lock:
             feed = self._feeds.pop(media, None)
             self._seen_ns.pop(media, None)
+            self._preparing.discard(media)
             if feed is not None:
                 self._lost_before += feed.lost
             self._lock.notify_all()
@@ -217,22 +250,20 @@ def _fail(media: GstRtspServer.RTSPMedia, why: str) -> None:
     element.post_message(Gst.Message.new_error(element, error, ""))
 
 
-def _on_prepared(media: GstRtspServer.RTSPMedia) -> None:
-    # A client's thread, at the end of DESCRIBE.
-    for index in range(media.n_streams()):
-        stream = media.get_stream(index)
-        session = None if stream is None else stream.get_rtpsession()
-        if session is not None:
-            session.set_property("rtcp-min-interval", RTCP_INTERVAL_NS)
-
-
 def _on_element_added(_top: Gst.Bin, _bin: Gst.Bin, element: Gst.Element) -> None:
-    # The server puts a queue of one buffer before its sinks as soon as one
-    # media has viewers over both UDP and TCP. Its TCP sink stops when no TCP
-    # viewer reads; with room in that queue the UDP viewers play on until the
-    # server has closed the one that stalls.
     factory = element.get_factory()
-    if factory is not None and factory.get_name() == "queue":
+    name = "" if factory is None else factory.get_name()
+    if name == "queue":
+        # The server puts a queue of one buffer before its sinks as soon as one
+        # media has viewers over both UDP and TCP. Its TCP sink stops when no
+        # TCP viewer reads; with room in that queue the UDP viewers play on
+        # until the one that stalls is closed.
         element.set_property("max-size-buffers", 0)
         element.set_property("max-size-bytes", _TCP_QUEUE_BYTES)
         element.set_property("max-size-time", _TCP_QUEUE_NS)
+    elif name == "rtpbin":
+        # Else the sinks' latency is added to the capture times that RTCP tells.
+        element.set_property("rtcp-sync-send-time", False)  # noqa: FBT003 - GObject's own call
+    elif name in ("multiudpsink", "appsink"):
+        # 20 ms by default, which every picture would wait for.
+        element.set_property("processing-deadline", 0)

@@ -32,8 +32,13 @@ GOODBYE_MS = 300
 LARGEST_BODY_BYTES = 64 * 1024
 """Of a request. What a player sends has no body, or a few lines."""
 
+LISTEN_BACKLOG = 128
+"""GStreamer's own 5 lets the sixth of a burst of clients wait a second for its second SYN."""
+
 CLIENT_THREADS = 1
 """With more, gst-rtsp-server (1.22) answers 503 to who asks while the last viewer is leaving."""
+
+POLL_SECONDS = 0.002
 
 CLOSE_SECONDS = 2.0
 """How long `Server.close` waits for the clients' thread to take its media down."""
@@ -93,6 +98,7 @@ class Server:
         # Assigning to .address or .service would only make a Python attribute.
         server.set_address(address)
         server.set_service(str(self._settings.port))
+        server.set_backlog(LISTEN_BACKLOG)
         server.set_content_length_limit(LARGEST_BODY_BYTES)
         threads = GstRtspServer.RTSPThreadPool.new()
         threads.set_max_threads(CLIENT_THREADS)
@@ -181,6 +187,8 @@ class Server:
         for mount in mounts:
             mount.wait_gone(max(0.0, deadline - time.monotonic()))
             mount.close()
+        while sessions.count and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
     def _add(self, path: str, *, hub: Hub | None = None, pipeline: str | None = None) -> None:
         if self._server is None:

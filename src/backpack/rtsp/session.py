@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -25,6 +26,8 @@ __all__ = ["IDLE_NS", "SESSION_TIMEOUT_SECONDS", "STALLED_NS", "SendBuffer", "Se
 SESSION_TIMEOUT_SECONDS = 25
 """Announced to clients. Players say that they live at half of it, or by RTCP every 5 s."""
 
+AFTER_SESSION_SECONDS = 5
+
 STALLED_NS = 5_000_000_000
 """A TCP client that acknowledges nothing for so long, while data waits, has stopped reading."""
 
@@ -36,8 +39,14 @@ SWEEP_MS = 1000
 SEND_BUFFER_BYTES = 256 * 1024
 """Of a client's socket. Left alone, the kernel's may hold 4 MB: 13 s of video to be late by."""
 
-# Offset of tcpi_bytes_acked in Linux' struct tcp_info (linux/tcp.h, since 4.1).
-_BYTES_ACKED = struct.Struct("=120xQ")
+RECEIVED_BYTES = 256 * 1024
+RECEIVED_BYTES_A_SECOND = 1024
+"""What a client may send: some requests, and RTCP. The server's parser keeps
+header lines without a bound."""
+
+# tcpi_bytes_acked and tcpi_bytes_received in Linux' struct tcp_info
+# (linux/tcp.h, since 4.1).
+_TCP_INFO = struct.Struct("=120xQQ")
 _SIOCOUTQ = 0x5411
 
 _log = logging.getLogger(__name__)
@@ -82,6 +91,7 @@ class _Connection:
     client: GstRtspServer.RTSPClient
     socket: Gio.Socket | None
     buffer: SendBuffer
+    connected_ns: int
     # Since when it has had no session.
     idle_since_ns: int
     # What it was last told about. Written by the client's thread.
@@ -120,11 +130,12 @@ class Sessions:
 
     def add(self, client: GstRtspServer.RTSPClient) -> None:
         """Watch a client that has just connected."""
-        # The connection goes with its session: half a client helps nobody.
-        client.set_property("post-session-timeout", 0)
+        # The connection goes with its session: half a client helps nobody. Not
+        # at once: who is refused UDP tries TCP next, on the same connection.
+        client.set_property("post-session-timeout", AFTER_SESSION_SECONDS)
         now_ns = self._clock_ns()
         self._connections.append(
-            _Connection(client, _socket_of(client), SendBuffer(since_ns=now_ns), now_ns)
+            _Connection(client, _socket_of(client), SendBuffer(since_ns=now_ns), now_ns, now_ns)
         )
         if self._timer == 0:
             self._timer = GLib.timeout_add(SWEEP_MS, self._sweep)
@@ -142,16 +153,21 @@ class Sessions:
         for connection in list(self._connections):
             media = [one.get_media() for one in _session_media(connection.client)]
             if any(mount.has(one) for one in (*media, connection.described)):
-                connection.client.close()
+                _hang_up(connection)
 
     def close(self) -> None:
-        """Close every client, and watch no more. Idempotent."""
+        """Hang up on every client, and watch no more. Idempotent."""
         if self._timer:
             GLib.source_remove(self._timer)
             self._timer = 0
-        self._connections.clear()
-        self._server.client_filter(_remove)
-        self._pool.filter(_remove)
+        for connection in self._connections:
+            _hang_up(connection)
+        self._connections = []
+
+    @property
+    def count(self) -> int:
+        """Tell how many clients the server still has."""
+        return len(self._server.client_filter(None))
 
     def _sweep(self) -> bool:
         now_ns = self._clock_ns()
@@ -162,7 +178,7 @@ class Sessions:
             reason = _why_gone(connection, now_ns)
             if reason is not None:
                 _log.info("Closed an RTSP client: it %s.", reason)
-                connection.client.close()
+                _hang_up(connection)
         for mount in self._mounts():
             mount.sweep(now_ns)
         if self._connections or self._pool.get_n_sessions():
@@ -171,9 +187,19 @@ class Sessions:
         return False
 
 
+def allowed_bytes(seconds: float) -> int:
+    """Tell how much a client may have sent, so long after it connected."""
+    return RECEIVED_BYTES + int(RECEIVED_BYTES_A_SECOND * seconds)
+
+
 def _why_gone(connection: _Connection, now_ns: int) -> str | None:
-    if _is_stalled(connection, now_ns):
-        return "stopped reading"
+    traffic = _traffic_of(connection.socket)
+    if traffic is not None:
+        acknowledged, received, waiting = traffic
+        if connection.buffer.stalled(now_ns, acknowledged=acknowledged, waiting=waiting):
+            return "stopped reading"
+        if received > allowed_bytes((now_ns - connection.connected_ns) / 1e9):
+            return "sent more than a player does"
     media = _session_media(connection.client)
     if not media and not connection.client.session_filter(None):
         if now_ns - connection.idle_since_ns > IDLE_NS:
@@ -185,21 +211,37 @@ def _why_gone(connection: _Connection, now_ns: int) -> str | None:
     return "was too slow for the stream" if before and connection.suspected else None
 
 
-def _is_stalled(connection: _Connection, now_ns: int) -> bool:
-    if connection.socket is None or connection.socket.is_closed():
-        return False
+def _traffic_of(connected: Gio.Socket | None) -> tuple[int, int, int] | None:
+    """Give the bytes that were acknowledged, were received, and wait to be acknowledged."""
+    if connected is None or connected.is_closed():
+        return None
     try:
         # A copy of the descriptor: closing ours must not close the server's.
-        with socket.socket(fileno=os.dup(connection.socket.get_fd())) as copy:
+        with socket.socket(fileno=os.dup(connected.get_fd())) as copy:
             raw = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
             waiting = _waiting_bytes(copy)
     except OSError:
         # Closed meanwhile, by the client's own thread.
-        return False
-    if len(raw) < _BYTES_ACKED.size:
-        return False
-    (acknowledged,) = _BYTES_ACKED.unpack_from(raw)
-    return connection.buffer.stalled(now_ns, acknowledged=acknowledged, waiting=waiting)
+        return None
+    if len(raw) < _TCP_INFO.size:
+        return None
+    acknowledged, received = _TCP_INFO.unpack_from(raw)
+    return acknowledged, received, waiting
+
+
+def _hang_up(connection: _Connection) -> None:
+    """
+    End a client's connection, from whatever thread.
+
+    Its own thread then reads an end of file and takes everything down. To call
+    RTSPClient.close from here would pull the connection from under a thread
+    that may be reading from it: GStreamer 1.22 then spins for ever.
+    """
+    if connection.socket is None:
+        return
+    # An error says that it is closed already.
+    with contextlib.suppress(GLib.Error):
+        connection.socket.shutdown(shutdown_read=True, shutdown_write=True)
 
 
 def _waiting_bytes(connected: socket.socket) -> int:
@@ -226,7 +268,3 @@ def _was_dropped(media: GstRtspServer.RTSPSessionMedia) -> bool:
     transport = media.get_transport(0)
     stream = None if transport is None else transport.get_stream()
     return stream is not None and transport not in stream.transport_filter(None)
-
-
-def _remove(*_: object) -> GstRtspServer.RTSPFilterResult:
-    return GstRtspServer.RTSPFilterResult.REMOVE
