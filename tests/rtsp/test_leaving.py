@@ -340,6 +340,23 @@ def test_unmounting_answers_who_is_just_asking(rig: Rig) -> None:
             assert time.monotonic() - start < 4
 
 
+def test_a_pipeline_that_was_only_described_does_not_hold_up_its_end(rig: Rig) -> None:
+    """A media that nobody has played yet is blocked, and ends all the same."""
+    serving = rig.serve()
+    serving.loop.call(
+        serving.server.mount_launch,
+        "/test",
+        "videotestsrc is-live=true ! x264enc tune=zerolatency ! rtph264pay name=pay0 pt=96",
+    )
+    with RawClient(serving.url("/test")) as client:
+        assert client.describe().status == 200
+
+        serving.loop.call(serving.server.unmount, "/test", timeout=10)
+
+    with RawClient(serving.url("/test")) as client:
+        assert client.describe().status == 404
+
+
 def test_two_hubs_of_one_server_do_not_wait_for_each_other(rig: Rig, serving: Serving) -> None:
     """A stalled viewer of one path leaves the viewers of another path alone."""
     other = rig.stream()

@@ -135,7 +135,8 @@ class Mount:
             if preparing:
                 # Without a picture its client would wait, and all others with it.
                 _fail(media, "the path is not served any more")
-            elif feed is None:
+            elif feed is None and _count_transports(media):
+                # Before its first PLAY a media is blocked, and so would we be.
                 media.get_element().send_event(Gst.Event.new_eos())
 
     def wait_gone(self, timeout_seconds: float) -> None:
