@@ -35,6 +35,8 @@ ROOMS = {
 # Files that the application loads: light, and never the streaming side.
 LIGHT = {
     "rtsp/__init__.py",
+    "rtsp/app_output.py",
+    "rtsp/app_server.py",
     "rtsp/spyglass.py",
     "rtsp/settings.py",
     "rtsp/addresses.py",
@@ -166,4 +168,9 @@ def test_the_streaming_process_loads_nothing_of_the_applications(module: str) ->
     """It may run under a Python without numpy."""
     loaded = loaded_after(f"import backpack.{module}")
 
-    assert not loaded & {"numpy", "cv2", "backpack.spyglass", "backpack.handover.supervisor"}
+    assert not loaded & {"numpy", "cv2"}
+    assert not loaded & {
+        "backpack.spyglass",
+        "backpack.handover.supervisor",
+        "backpack.rtsp.app_server",
+    }

@@ -5,7 +5,7 @@ import pytest
 from backpack.cli.failure import Failure
 from backpack.cli.outputs import Access, default_url, has_password, make_outputs
 from backpack.errors import SettingsError
-from backpack.rtsp.spyglass import RTSPOutput
+from backpack.rtsp import RTSPOutput
 
 
 def _servers(*urls: str, access: Access | None = None) -> list[RTSPOutput]:

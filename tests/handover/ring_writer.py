@@ -9,10 +9,10 @@ import threading
 
 import numpy as np
 
+from backpack.handover.frame import ring_view
 from backpack.handover.ring import Ring, RingWriter
 from backpack.handover.timeline import Stamp
 from backpack.settings import PixelFormat
-from backpack.spyglass.spyglass import _view
 
 
 class BorrowedRing(Ring):
@@ -36,7 +36,7 @@ def stamped(number: int, shape: tuple[int, int]) -> np.ndarray:
 def main() -> None:
     """Write until told to stop."""
     memory_fd, wake_fd, slot_bytes = map(int, sys.argv[1:])
-    writer = RingWriter(BorrowedRing(memory_fd, wake_fd, slot_bytes), _view, np.copyto)
+    writer = RingWriter(BorrowedRing(memory_fd, wake_fd, slot_bytes), ring_view, np.copyto)
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     number = 0

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from backpack.handover.frame import ring_view
 from backpack.handover.ring import SLOTS, Ring, RingFrame, RingReader, RingWriter
 from backpack.handover.timeline import Stamp
 from backpack.settings import PixelFormat
-from backpack.spyglass.spyglass import _view
 from tests.waiting import open_descriptors
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Pair:
 
     def __init__(self, slot_bytes: int = 1 << 16) -> None:
         self.ring = Ring(slot_bytes)
-        self.writer = RingWriter(self.ring, _view, np.copyto)
+        self.writer = RingWriter(self.ring, ring_view, np.copyto)
         self.reader = RingReader(os.dup(self.ring.memory_fd), os.dup(self.ring.wake_read_fd))
 
     def put(self, frame: Any, pixel_format: PixelFormat = PixelFormat.BGR) -> int:

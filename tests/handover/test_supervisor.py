@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from backpack.handover.backoff import Backoff
-from backpack.handover.supervisor import shared_supervisor
+from backpack.handover.blame import Blame
+from backpack.handover.shared import shared_supervisor
 from backpack.rtsp import RTSPServer
 from backpack.spyglass import SpyGlass
 from tests.apps import (
@@ -54,14 +54,6 @@ def _clean() -> Iterator[None]:
 def pid_of(spyglass: SpyGlass) -> int:
     """Give the streaming process, which must be there."""
     return wait_for(lambda: spyglass.stats().streamer_pid) or 0
-
-
-def test_waits_double_up_to_a_limit_and_begin_anew() -> None:
-    """Back-off goes from its first wait to its longest, and back after a success."""
-    backoff = Backoff(0.1, 1.0)
-    assert [backoff.next_wait() for _ in range(6)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1, 1])
-    backoff.reset()
-    assert backoff.next_wait() == 0.1
 
 
 # --- the streaming process dies ---------------------------------------------------
@@ -119,9 +111,13 @@ def test_it_may_be_killed_again_and_again() -> None:
         assert spyglass.stats().error is None
 
 
-def test_an_encoder_that_crashes_twice_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_encoder_that_crashes_twice_is_passed_over(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two crashes with the same encoder: the next one is taken, and that is said."""
     caplog.set_level(logging.WARNING, "backpack")
+    # Of this test alone: the ones after it need that encoder.
+    monkeypatch.setattr(shared_supervisor(), "_blame", Blame())
     with streaming(watcher()) as spyglass, putting(spyglass):
         encoder = wait_for(lambda: spyglass.stats().encoder)
         for _ in range(2):
@@ -183,7 +179,7 @@ def test_it_ends_some_time_after_the_last_stream(monkeypatch: pytest.MonkeyPatch
         pid = pid_of(spyglass)
     wait_for(lambda: shared_supervisor().pid is None)
     assert not is_running(pid)
-    wait_for(lambda: shared_supervisor()._thread is None)
+    wait_for(lambda: not shared_supervisor()._loop.is_running)
 
 
 def test_what_the_streaming_process_logs_is_the_applications_to_place(

@@ -87,9 +87,7 @@ def test_times_in_the_file_are_those_of_the_frames(tmp_path: Path) -> None:
     gaps = [0.1, 0.3, 0.05, 0.2, 0.15, 0.1]
     # openh264enc numbers its parameter sets anew at each key frame, which Matroska refuses.
     with streaming(sink, fps=240, encoder="x264enc") as spyglass:
-        wait_for(
-            lambda: (spyglass._writer and spyglass._writer.wanted) or not spyglass.put(frame())
-        )
+        wait_for(lambda: spyglass._frames.is_wanted or not spyglass.put(frame()))
         wait_for(lambda: spyglass.stats().encoder)
         put_at = [time.time()]
         wait_for(lambda: spyglass.put(frame(), timestamp=put_at[-1]))

@@ -6,7 +6,7 @@ import pytest
 
 from backpack.errors import SettingsError
 from backpack.push import GstSink
-from backpack.rtsp.spyglass import RTSPOutput
+from backpack.rtsp import RTSPOutput
 from backpack.spyglass.outputs import as_output, mask
 
 

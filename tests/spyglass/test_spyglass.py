@@ -20,7 +20,7 @@ from backpack.errors import (
     SettingsError,
     StateError,
 )
-from backpack.handover.supervisor import shared_supervisor
+from backpack.handover.shared import shared_supervisor
 from backpack.push import GstSink
 from backpack.spyglass import SpyGlass
 from tests.apps import State, frame, nothing_left_behind, putting, run_app, streaming, watcher
@@ -41,8 +41,7 @@ def watched(spyglass: SpyGlass) -> SpyGlass:
 
     def is_wanted() -> bool:
         spyglass.put(frame())
-        writer = spyglass._writer
-        return writer is not None and writer.wanted
+        return spyglass._frames.is_wanted
 
     wait_for(is_wanted)
     return spyglass
@@ -399,6 +398,15 @@ def test_a_stop_delivers_what_was_put_before(tmp_path: Path) -> None:
     assert last.mean() == pytest.approx(240, abs=5)
 
 
+def test_when_nobody_watches_any_more_there_is_no_rate() -> None:
+    """Neither after the last viewer nor after a stop; what was counted stays."""
+    with streaming(watcher()) as spyglass, putting(spyglass):
+        wait_for(lambda: spyglass.stats().fps > 0)
+    stats = spyglass.stats()
+    assert (stats.fps, stats.bitrate_kbps, stats.viewers, stats.encoder) == (0, 0, 0, None)
+    assert stats.encoded
+
+
 def test_stats_are_numbers_for_json() -> None:
     """Every number has a name, and the dictionary can be written down."""
     import json  # noqa: PLC0415 - of this test alone
@@ -423,6 +431,7 @@ def test_an_output_that_cannot_be_opened_raises() -> None:
         with pytest.raises(PipelineError, match="nosuchelement"):
             spyglass.start_streaming()
         assert spyglass.state is State.STOPPED
+        assert "nosuchelement" in (spyglass.stats().error or "")
     spyglass = SpyGlass("rtsp://127.0.0.1:0/door")
     with spyglass:
         assert spyglass.state is State.WARMUP
@@ -462,13 +471,17 @@ def no_python(
 
 @pytest.mark.usefixtures("no_python")
 @pytest.mark.parametrize("output", ["rtsp://127.0.0.1:0/door", "sink"])
-def test_required_it_raises_where_nothing_can_stream(output: str) -> None:
-    """The error says what to install."""
+def test_required_it_raises_where_nothing_can_stream(
+    output: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error says what to install, and no line of the log says it before."""
+    caplog.set_level(logging.INFO)
     given = watcher() if output == "sink" else output
     spyglass = SpyGlass(given, required=True)
     with pytest.raises(MissingDependencyError, match=r"apt install .*python3-gst-1\.0"):
         spyglass.start_streaming()
     assert spyglass.state is State.STOPPED
+    assert "python3" not in caplog.text
 
 
 @pytest.mark.usefixtures("no_python")
@@ -511,7 +524,8 @@ spyglass.start_streaming()
 wait_for(lambda: spyglass.put(frame()) and spyglass.stats().encoded > 2)
 before = spyglass.stats()
 # Locks that other threads hold at the fork.
-spyglass._lock.acquire(); spyglass._life.acquire()
+locks = (spyglass._life, spyglass._stream._lock, spyglass._frames._lock)
+[lock.acquire() for lock in locks]
 child = os.fork()
 if not child:
     for call in (spyglass.start_streaming, lambda: spyglass.put(frame()), server.start):
@@ -530,7 +544,7 @@ if not child:
     assert own.stats().streamer_pid != before.streamer_pid
     own.stop_streaming()
     sys.exit(0)
-spyglass._lock.release(); spyglass._life.release()
+[lock.release() for lock in locks]
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 encoded = spyglass.stats().encoded
 wait_for(lambda: spyglass.put(frame()) and spyglass.stats().encoded > encoded + 2)

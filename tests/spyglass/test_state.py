@@ -6,7 +6,7 @@ import random
 import pytest
 
 from backpack.spyglass import SpyGlass
-from backpack.spyglass.state import ACCEPTING, Event, State, next_state
+from backpack.spyglass.state import ACCEPTING, Course, Event, State, next_state
 
 STORIES = {
     "an ordinary day": "START OPENED FRAME STOP",
@@ -70,3 +70,18 @@ def test_the_five_names_of_the_original_are_there() -> None:
     assert [state.name for state in SpyGlass.State] == [
         *("STOPPED", "START_WARMUP", "WARMUP", "STREAMING", "ERROR")
     ]
+
+
+def test_changes_are_told_once_in_their_order() -> None:
+    """Each with its reason; an event that changes nothing is no news."""
+    course = Course("It is new.")
+    assert (course.state, course.reason) == (State.STOPPED, "It is new.")
+    course.enter(Event.START)
+    course.enter(Event.FRAME)
+    course.enter(Event.FAILED, "It is broken.")
+    assert (course.state, course.reason) == (State.ERROR, "It is broken.")
+    assert course.take_changes() == [
+        "STOPPED → START_WARMUP",
+        "START_WARMUP → ERROR It is broken.",
+    ]
+    assert course.take_changes() == []

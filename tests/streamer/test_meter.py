@@ -52,3 +52,13 @@ def test_memory_does_not_grow() -> None:
     for number in range(10_000):
         meter.count(number * 10 * MS, 1)
     assert len(meter._recent) <= 301
+
+
+def test_after_the_encoder_has_gone_nothing_is_claimed() -> None:
+    """At once, and not only when its last pictures are three seconds old."""
+    meter = Meter()
+    for number in range(30):
+        meter.count(number * 33 * MS, 1000)
+    meter.forget()
+
+    assert meter.numbers(SECOND) == {"fps": 0.0, "bitrate_kbps": 0.0}

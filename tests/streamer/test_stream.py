@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backpack.encoding.encoders import find_spec
+from backpack.encoding.encoders import ENCODERS, find_spec
 from backpack.errors import EncoderError
 from backpack.handover.backoff import Backoff
+from backpack.handover.frame import ring_view
 from backpack.handover.ring import Ring, RingReader, RingWriter
 from backpack.handover.timeline import Stamp
 from backpack.hub.hub import KEY_FRAME_SPACING_NS
 from backpack.settings import PixelFormat, StreamSettings
-from backpack.spyglass.spyglass import _view
-from backpack.streamer import stream as stream_module
+from backpack.streamer import choice as choice_module
 from backpack.streamer.stream import Stream
 from tests.waiting import open_descriptors, stays_true, threads_named, wait_for
 
@@ -78,7 +78,7 @@ class Rig:
             if self.writer is not None:
                 number = self.writer.next_number
                 self.writer.close()
-            self.writer = RingWriter(Ring(frame.nbytes), _view, np.copyto, number)
+            self.writer = RingWriter(Ring(frame.nbytes), ring_view, np.copyto, number)
             ring = self.writer.ring
             self.stream.attach_ring(RingReader(os.dup(ring.memory_fd), os.dup(ring.wake_read_fd)))
         now_ns = time.monotonic_ns() // 1000 * 1000 - given.get("age_ns", 0)
@@ -123,7 +123,7 @@ def test_while_nobody_watches_there_is_no_encoder(rig: Rig) -> None:
     for value in range(5):
         rig.put(value)
     assert rig.writer is not None
-    assert stays_true(lambda: rig.stream._encoder is None, 0.3)
+    assert stays_true(lambda: rig.stream._feeder._encoder is None, 0.3)
     assert not rig.writer.wanted
     assert rig.stream.numbers()["encoded"] == 0
 
@@ -385,19 +385,55 @@ def test_without_any_encoder_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) 
     spec = find_spec("x264enc")
     tries: list[int] = []
 
-    def choose(*_: Any) -> Any:
+    def choose(*_: Any, **__: Any) -> Any:
         tries.append(1)
         if len(tries) < 3:
             raise EncoderError("None works.")
         return spec
 
-    monkeypatch.setattr(stream_module, "choose", choose)
-    monkeypatch.setattr(stream_module, "Backoff", lambda *_: Backoff(0.05, 0.1))
+    monkeypatch.setattr(choice_module, "choose", choose)
+    monkeypatch.setattr(choice_module, "Backoff", lambda *_: Backoff(0.05, 0.1))
     rig = Rig()
     viewer = rig.watch()
     wait_for(lambda: viewer.units)
     assert [type(one) for one in rig.answers] == [EncoderError, EncoderError, type(None)]
     rig.close()
+
+
+def test_hardware_is_tried_for_the_first_frames_size_before_anybody_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first frame tells the size; later ones wake nobody up, and viewers do not wait."""
+    hardware = next(spec for spec in ENCODERS if spec.hardware)
+    sizes: list[tuple[int, int]] = []
+
+    def choose(*_: Any, width: int, height: int) -> Any:
+        sizes.append((width, height))
+        # What passes for a small picture is too small for the real one.
+        return find_spec("x264enc") if len(sizes) > 1 else hardware
+
+    monkeypatch.setattr(choice_module, "choose", choose)
+    rig = Rig()
+    wait_for(lambda: rig.answers)
+    assert rig.stream._choice.spec is hardware
+    rig.put(size=(601, 800))
+    wait_for(lambda: len(sizes) == 2)
+    rig.put(size=(241, 321))
+    assert stays_true(lambda: sizes == [(640, 360), (800, 600)], 0.3)
+    assert rig.stream.numbers()["width"] == 0
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+    assert rig.stream.numbers()["encoder"] == "x264enc"
+    rig.close()
+
+
+def test_a_stream_that_nobody_watches_has_no_rate(rig: Rig) -> None:
+    """Pictures and bits a second are zero at once, and not those of the last viewer."""
+    viewer = rig.watch()
+    wait_for(lambda: rig.put() and rig.stream.numbers()["fps"] > 0)
+    rig.stream.hub.detach(viewer)
+    wait_for(lambda: not rig.stream.is_wanted and rig.stream.numbers()["encoder"] is None)
+    wait_for(lambda: rig.stream.numbers()["fps"] == rig.stream.numbers()["bitrate_kbps"] == 0, 1)
 
 
 def test_the_end_delivers_what_was_put_before(rig: Rig) -> None:
@@ -441,14 +477,14 @@ def test_a_viewer_who_comes_back_finds_the_encoder_running(rig: Rig) -> None:
     viewer = rig.watch()
     rig.put()
     wait_for(viewer.put_frames)
-    encoder = rig.stream._encoder
+    encoder = rig.stream._feeder._encoder
     rig.stream.hub.detach(viewer)
     assert rig.stream.is_wanted
     again = rig.watch()
     wait_for(lambda: again.units)
-    assert rig.stream._encoder is encoder
+    assert rig.stream._feeder._encoder is encoder
     rig.stream.hub.detach(again)
-    wait_for(lambda: rig.stream._encoder is None)
+    wait_for(lambda: rig.stream._feeder._encoder is None)
     assert not rig.stream.is_wanted
 
 

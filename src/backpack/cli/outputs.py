@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from backpack.cli.failure import USAGE, Failure
+from backpack.rtsp import RTSPOutput, RTSPServer
 from backpack.rtsp.settings import DEFAULT_PORT
-from backpack.rtsp.spyglass import RTSPOutput, RTSPServer
 from backpack.spyglass.outputs import mask
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def make_outputs(urls: Sequence[str], access: Access) -> list[str | Output]:
         users.setdefault(place, dict(access.users)).update(_login(parts[url]))
     servers = {place: _make_server(place, logins, access) for place, logins in users.items()}
     return [
-        RTSPOutput(servers[places[url]], parts[url].path or "/", starts_server=True)
+        RTSPOutput(servers[places[url]], parts[url].path or "/", starts_server=True, required=True)
         if url in places
         else url
         for url in urls

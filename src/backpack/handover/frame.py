@@ -12,7 +12,7 @@ from backpack.settings import LARGEST_SIDE, PixelFormat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_frame"]
+__all__ = ["as_pixels", "check_frame", "ring_view"]
 
 _UINT8 = np.dtype(np.uint8)
 _FORMATS = {3: PixelFormat.BGR, 4: PixelFormat.BGRA, 1: PixelFormat.GRAY}
@@ -60,6 +60,12 @@ def check_frame(frame: Any) -> PixelFormat:  # noqa: ANN401 - anything may be pu
 def as_pixels(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Give the frame as (height, width) or (height, width, channels > 1); no copy."""
     return frame[:, :, 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame  # noqa: PLR2004
+
+
+def ring_view(memory: Any, shape: tuple[int, ...], offset: int) -> NDArray[np.uint8]:  # noqa: ANN401
+    """Make an array over a ring's memory."""
+    array: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory, offset)
+    return array
 
 
 def _not_an_array(thing: object) -> str:

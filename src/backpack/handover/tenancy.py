@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from backpack.errors import BackpackError, StateError, error_from_name
+from backpack.errors import BackpackError, MissingDependencyError, StateError, error_from_name
 from backpack.handover.messages import Closed, Failed, Message, Opened, StreamReport
-from backpack.handover.supervisor import Supervisor, new_id, shared_supervisor
+from backpack.handover.shared import shared_supervisor
+from backpack.handover.tenant import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from backpack.handover.supervisor import Supervisor
 
 __all__ = ["Tenancy"]
 
@@ -25,6 +27,10 @@ class Tenancy:
 
     `open`, `send` and `close` may be called from any thread. The callbacks
     come on the supervisor's thread.
+
+    What keeps the thing from opening is either raised by `open` or told by
+    ``on_lost``, not both: what an application is about to see as an error
+    needs no line in its log before.
 
     Args:
         opening: Gives the messages that open it anew, with descriptors that
@@ -53,6 +59,9 @@ class Tenancy:
         self._changed = threading.Condition()
         self._leaving = False
         self._answer: BackpackError | bool | None = None
+        # Whether an `open` waits, and whether it raises weather too.
+        self._is_awaited = False
+        self._is_required = False
         self._closed = False
         self._given_up = False
 
@@ -63,39 +72,49 @@ class Tenancy:
         """The supervisor of this process."""
         return shared_supervisor()
 
-    def open(self, timeout: float = OPEN_SECONDS) -> BackpackError | None:
+    def open(self, *, required: bool, timeout: float = OPEN_SECONDS) -> None:
         """
         Open it, and wait for the answer. After `close` it can be opened anew.
 
-        Returns:
-            None when it is open, or the reason why it is not. After the
-            timeout a `StateError`; the supervisor goes on trying.
+        Args:
+            required: Whether to raise also where nothing can stream here, or
+                nothing has answered in time. Otherwise the supervisor says so
+                and goes on trying.
+            timeout: Seconds to wait.
+
+        Raises:
+            BackpackError: What keeps it from opening.
 
         """
         with self._changed:
             self._answer, self._leaving, self._closed = None, False, False
+            self._is_awaited, self._is_required = True, required
         self.supervisor.open(self)
-        answer = self._await_answer(timeout)
-        if answer is True:
-            return None
-        if isinstance(answer, BackpackError):
-            return answer
-        if self._given_up:
-            return StateError("It was stopped while it was being started.")
-        return StateError(f"The streaming process has not answered within {timeout:.0f} s.")
-
-    def give_up(self) -> None:
-        """Let an `open` that waits on another thread return, and every later one."""
-        with self._changed:
-            self._given_up = True
-            self._changed.notify_all()
+        error = self._await_answer(timeout)
+        if error is True:
+            return
+        if not isinstance(error, BackpackError):
+            error = StateError(
+                "It was stopped while it was being started."
+                if self._given_up
+                else f"The streaming process has not answered within {timeout:.0f} s."
+            )
+        if required or not _is_weather(error):
+            raise error
 
     def _await_answer(self, timeout: float) -> BackpackError | bool | None:
         with self._changed:
             self._changed.wait_for(
                 lambda: self._answer is not None or self._closed or self._given_up, timeout
             )
+            self._is_awaited = False
             return self._answer
+
+    def give_up(self) -> None:
+        """Let an `open` that waits on another thread return, and every later one."""
+        with self._changed:
+            self._given_up = True
+            self._changed.notify_all()
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message if the streaming process is there; never waits."""
@@ -124,7 +143,8 @@ class Tenancy:
             self._set_answer(answer=True)
         elif isinstance(message, Failed):
             error = error_from_name(message.error, message.message)
-            self._on_lost(error)
+            if not self._raises(error):
+                self._on_lost(error)
             self._set_answer(error)
         elif isinstance(message, Closed):
             self._set_closed()
@@ -133,13 +153,22 @@ class Tenancy:
 
     def went_away(self, error: BackpackError | None) -> None:
         """Learn that the streaming process has gone."""
-        self._on_lost(error)
-        if error is not None:
+        if error is None:
+            self._on_lost(None)
+        else:
+            if not self._raises(error):
+                self.supervisor.complain(error)
+                self._on_lost(error)
             self._set_answer(error)
         with self._changed:
             # A goodbye that was under way will not be answered.
             self._closed = self._closed or self._leaving
             self._changed.notify_all()
+
+    def _raises(self, error: BackpackError) -> bool:
+        """Tell whether somebody waits for us whom the error will be raised to."""
+        with self._changed:
+            return self._is_awaited and (self._is_required or not _is_weather(error))
 
     def _set_answer(self, answer: BackpackError | bool) -> None:  # noqa: FBT001
         with self._changed:
@@ -150,3 +179,8 @@ class Tenancy:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _is_weather(error: BackpackError) -> bool:
+    """Tell what may pass, such as a missing Python, from a mistake in what was asked."""
+    return isinstance(error, (MissingDependencyError, StateError))

@@ -12,10 +12,18 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backpack.rtsp.spyglass import RTSPServer, RTSPSpyGlass
+    from backpack.rtsp.app_output import RTSPOutput
+    from backpack.rtsp.app_server import RTSPServer
+    from backpack.rtsp.spyglass import RTSPSpyGlass
     from backpack.rtsp.spyglass import RTSPSpyGlass as RTSPSkyLine  # noqa: F401
 
-__all__ = ["RTSPServer", "RTSPSpyGlass"]
+__all__ = ["RTSPOutput", "RTSPServer", "RTSPSpyGlass"]
+
+_HOMES = {
+    "RTSPOutput": "backpack.rtsp.app_output",
+    "RTSPServer": "backpack.rtsp.app_server",
+    "RTSPSpyGlass": "backpack.rtsp.spyglass",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
@@ -27,9 +35,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
         )
     elif name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = importlib.import_module("backpack.rtsp.spyglass")
+    new_name = name.replace("SkyLine", "SpyGlass")
+    home = importlib.import_module(_HOMES[new_name])
     # Kept: `from backpack.rtsp import RTSPSkyLine` asks twice and is warned once.
-    found = globals()[name] = getattr(home, name.replace("SkyLine", "SpyGlass"))
+    found = globals()[name] = getattr(home, new_name)
     return found
 
 

@@ -38,12 +38,12 @@ class Output(Protocol):
 # The scheme of a URL → the function that makes the output. Rooms are named
 # and not imported: who streams over RTSP only needs no other room.
 _SCHEMES = {
-    "rtsp": "backpack.rtsp.spyglass:output_from_url",
-    "rtsps": "backpack.rtsp.spyglass:output_from_url",
+    "rtsp": "backpack.rtsp.app_output:output_from_url",
+    "rtsps": "backpack.rtsp.app_output:output_from_url",
 }
 
 
-def as_output(given: object, *, allow_anonymous: bool) -> Output:
+def as_output(given: object, *, allow_anonymous: bool, required: bool = False) -> Output:
     """
     Give the output that a URL or an object stands for.
 
@@ -68,7 +68,7 @@ def as_output(given: object, *, allow_anonymous: bool) -> Output:
         )
     module, _, name = target.partition(":")
     make: Callable[..., Output] = getattr(importlib.import_module(module), name)
-    return make(given, allow_anonymous=allow_anonymous)
+    return make(given, allow_anonymous=allow_anonymous, required=required)
 
 
 def mask(url: str) -> str:

@@ -16,9 +16,11 @@ Everything that decides about the state stands in this file.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import enum
 
-__all__ = ["Event", "State", "next_state"]
+__all__ = ["ACCEPTING", "Course", "Event", "State", "next_state"]
 
 
 class State(enum.Enum):
@@ -71,6 +73,7 @@ _TABLE = {
     (State.ERROR, Event.STOP): State.STOPPED,
 }
 
+
 ACCEPTING = frozenset({State.WARMUP, State.STREAMING})
 """States in which frames are handed over."""
 
@@ -78,3 +81,37 @@ ACCEPTING = frozenset({State.WARMUP, State.STREAMING})
 def next_state(state: State, event: Event) -> State:
     """Tell the state after an event; one that means nothing there changes nothing."""
     return _TABLE.get((state, event), state)
+
+
+class Course:
+    """
+    Keep the state of one SpyGlass, why it is in it, and what is to be logged of its changes.
+
+    `enter` is called under the SpyGlass's lock; the rest on any thread.
+
+    Args:
+        reason: Why it is stopped, where that needs saying.
+
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        self.state = State.STOPPED
+        self.reason = reason
+        self._changes: collections.deque[str] = collections.deque()
+
+    def enter(self, event: Event, reason: str = "") -> None:
+        """Go to the state that an event leads to, for a reason."""
+        state = next_state(self.state, event)
+        if state is not self.state:
+            self._changes.append(f"{self.state.name} → {state.name} {reason}".rstrip())
+        self.state = state
+        self.reason = reason
+
+    def take_changes(self) -> list[str]:
+        """Give the changes that were not given before, oldest first, each to one caller."""
+        changes: list[str] = []
+        # Until there is none, for another thread may be quicker.
+        with contextlib.suppress(IndexError):
+            while True:
+                changes.append(self._changes.popleft())
+        return changes

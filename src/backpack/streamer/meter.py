@@ -14,7 +14,7 @@ class Meter:
     """
     Keep the pictures of the last three seconds.
 
-    `count` is called by one thread, `numbers` by any. Reads no clock.
+    `count` is called by one thread, `numbers` and `forget` by any. Reads no clock.
     """
 
     def __init__(self) -> None:
@@ -27,6 +27,10 @@ class Meter:
         recent.append((now_ns, size))
         while recent and now_ns - recent[0][0] > _WINDOW_NS:
             recent.popleft()
+
+    def forget(self) -> None:
+        """Begin anew: nothing is encoded any more."""
+        self._recent.clear()
 
     def numbers(self, now_ns: int) -> dict[str, float]:
         """Give pictures and kilobits a second, under the names of `Stats`."""

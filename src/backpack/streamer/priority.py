@@ -8,10 +8,10 @@ import signal
 
 __all__ = ["NICE", "step_behind"]
 
-NICE = 14
+NICE = 15
 """
 How far behind. Beside one busy thread of the application on the same core,
-nice 14 has 4 % of it: four pictures of 1080p a second. Nice 19 or the idle class
+nice 15 has 3 % of it: three pictures of 1080p a second. Nice 19 or the idle class
 would leave the application 99 %, but its viewers without a picture for seconds.
 """
 

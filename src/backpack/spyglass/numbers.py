@@ -1,0 +1,65 @@
+"""Add up what one streaming process after the other tells of a stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backpack.stats import Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["StreamNumbers", "as_stats"]
+
+# Numbers of the streaming process that count from its start, and so have to
+# be carried over when it is started again.
+_COUNTERS = ("encoded", "repeated", "replaced", "torn", "lost")
+
+_AT_REST: dict[str, Any] = {"viewers": 0, "fps": 0.0, "bitrate_kbps": 0.0, "encoder": None}
+"""What holds of a stream that is not open."""
+
+
+class StreamNumbers:
+    """
+    Keep the numbers of one stream, whatever becomes of the processes that tell them.
+
+    Not thread-safe: the SpyGlass uses it under its own lock.
+    """
+
+    def __init__(self) -> None:
+        self._report: Mapping[str, Any] = {}
+        self._carried = dict.fromkeys(_COUNTERS, 0)
+
+    def report(self, numbers: Mapping[str, Any]) -> None:
+        """Take what the streaming process tells now."""
+        self._report = numbers
+
+    def carry_over(self) -> None:
+        """Go on with another streaming process, which counts from zero."""
+        for name in _COUNTERS:
+            self._carried[name] += self._report.get(name, 0)
+        self._report = {}
+
+    def rest(self) -> None:
+        """Keep what was counted; at the moment nothing is encoded, for nobody."""
+        self._report = {**self._report, **_AT_REST}
+
+    @property
+    def width(self) -> int | None:
+        """The width of the video, once it is known."""
+        return self._report.get("width") or None
+
+    @property
+    def height(self) -> int | None:
+        """The height of the video, once it is known."""
+        return self._report.get("height") or None
+
+    def numbers(self) -> dict[str, Any]:
+        """Give everything under the names of `Stats`."""
+        counted = {name: self._carried[name] + self._report.get(name, 0) for name in _COUNTERS}
+        return {**self._report, **counted}
+
+
+def as_stats(numbers: Mapping[str, Any]) -> Stats:
+    """Make the statistics; what they have no name for is left out."""
+    return Stats(**{name: numbers[name] for name in Stats.__annotations__ if name in numbers})

@@ -1,0 +1,239 @@
+"""Hold the stream as the application's side knows it: its state, and what is told of it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from backpack.handover.child import cpu_seconds
+from backpack.handover.messages import AttachRing, CloseStream, OpenStream
+from backpack.handover.tenancy import Tenancy
+from backpack.spyglass.numbers import StreamNumbers
+from backpack.spyglass.state import ACCEPTING, Course, Event, State
+from backpack.spyglass.tally import Outcome
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Sequence
+
+    from backpack.errors import BackpackError
+    from backpack.handover.messages import Message, Opened, StreamReport
+    from backpack.settings import StreamSettings
+    from backpack.spyglass.writer import FrameWriter
+
+__all__ = ["DRAIN_SECONDS", "RemoteStream"]
+
+DRAIN_SECONDS = 1.0
+"""How long a stop waits for what was put before it to go out."""
+
+
+class RemoteStream:
+    """
+    Open and close one stream in the streaming process, and keep what it says of it.
+
+    The state decides whether frames are taken: each change of it is passed on
+    to the frame writer. `open` and `close` come one at a time; everything else
+    may be called from any thread.
+
+    Args:
+        frames: Takes the frames of this stream.
+        describe: Gives the descriptions of the outputs.
+        logger: Where changes of state go.
+        reason: Why it is stopped, where that needs saying.
+
+    """
+
+    def __init__(
+        self,
+        frames: FrameWriter,
+        describe: Callable[[], list[dict[str, Any]]],
+        logger: logging.Logger,
+        reason: str = "",
+    ) -> None:
+        self._frames = frames
+        self._describe = describe
+        self._logger = logger
+        # Guards everything below. Held for moments only; taken before the
+        # lock of the frame writer where both are.
+        self._lock = threading.Lock()
+        self._course = Course(reason)
+        self._tenancy: Tenancy | None = None
+        self._numbers = StreamNumbers()
+        self._error: str | None = None
+
+    # --- life ------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it is open, or being opened."""
+        return self._tenancy is not None
+
+    def open(
+        self,
+        settings: StreamSettings,
+        *,
+        required: bool,
+        gst_log_file: str | None,
+        gst_log_level: str | None,
+    ) -> None:
+        """
+        Become a tenant of the streaming process, and wait for its answer.
+
+        Raises:
+            BackpackError: What keeps the stream from opening; it is closed.
+
+        """
+        tenancy = Tenancy(
+            opening=lambda number: self._opening(number, settings),
+            on_opened=self._on_opened,
+            on_lost=self._on_lost,
+            on_report=self._on_report,
+        )
+        supervisor = tenancy.supervisor
+        supervisor.gst_log_file = gst_log_file or supervisor.gst_log_file
+        supervisor.gst_log_level = gst_log_level or supervisor.gst_log_level
+        self._frames.open(settings.max_fps, lambda fds: tenancy.send(AttachRing(tenancy.id), fds))
+        with self._lock:
+            self._tenancy = tenancy
+            self._numbers = StreamNumbers()
+            self._error = None
+            self._enter(Event.START)
+        self._log_changes()
+        try:
+            tenancy.open(required=required)
+        except BaseException as error:
+            self._error = str(error) or None
+            # Waited for: the next start must find the paths free again.
+            self.close(DRAIN_SECONDS)
+            raise
+
+    def give_up(self) -> None:
+        """Let an `open` that waits on another thread return."""
+        tenancy = self._tenancy
+        if tenancy is not None:
+            tenancy.give_up()
+
+    def close(self, timeout: float) -> None:
+        """Deliver what was put before, and say goodbye. Does nothing where it is not open."""
+        tenancy = self._tenancy
+        if tenancy is None:
+            return
+        with self._lock:
+            # Before the goodbye, so that no frame comes after it.
+            self._enter(Event.STOP)
+        self._log_changes()
+        goodbye = CloseStream(tenancy.id, min(DRAIN_SECONDS, timeout))
+        if not tenancy.close(goodbye, timeout) and timeout:
+            self._logger.warning("The stream was not closed within %.1f s.", timeout)
+        with self._lock:
+            self._tenancy = None
+            self._numbers.rest()
+        self._frames.close()
+
+    def become_forked_copy(self) -> None:
+        """Let go of what belongs to the process that we were forked from."""
+        # A lock that another thread held at the fork would be held for ever.
+        self._lock = threading.Lock()
+        self._course = Course("This is the copy of a SpyGlass in a forked process.")
+        self._tenancy = None
+        self._frames.become_forked_copy()
+
+    # --- what happens ----------------------------------------------------------
+
+    def note_frame(self) -> None:
+        """Learn that a frame was put; logged later, since who puts waits for no log."""
+        with self._lock:
+            tenancy = self._tenancy
+            if self._frames.has_frame:
+                self._enter(Event.FRAME)
+        if tenancy is not None:
+            tenancy.supervisor.later(self._log_changes)
+
+    def _opening(
+        self, number: int, settings: StreamSettings
+    ) -> list[tuple[Message, Sequence[int]]]:
+        messages: list[tuple[Message, Sequence[int]]] = [
+            (OpenStream(number, asdict(settings), self._describe()), ())
+        ]
+        fds = self._frames.copy_ring_fds()
+        if fds:
+            # The last frame is still in the ring: viewers see it at once.
+            messages.append((AttachRing(number), fds))
+        return messages
+
+    def _on_opened(self, _: Opened) -> None:
+        with self._lock:
+            self._error = None
+            self._enter(Event.OPENED)
+            if self._frames.has_frame:
+                self._enter(Event.FRAME)
+        self._log_changes()
+
+    def _on_lost(self, error: BackpackError | None) -> None:
+        with self._lock:
+            if error is None:
+                self._enter(Event.AWAY, "The streaming process is being started again.")
+            else:
+                self._error = str(error)
+                self._enter(Event.FAILED, str(error))
+            self._frames.forget_reader()
+            self._numbers.carry_over()
+        self._log_changes()
+
+    def _on_report(self, message: StreamReport) -> None:
+        with self._lock:
+            self._numbers.report(message.numbers)
+            self._error = message.numbers.get("error")
+
+    def _enter(self, event: Event, reason: str = "") -> None:
+        """Go to the state that an event leads to. Called with the lock held."""
+        self._course.enter(event, reason)
+        self._frames.refuse(_refusal(self._course.state))
+
+    def _log_changes(self) -> None:
+        """Log the changes of state. Called without the lock: a slow log must not hold it."""
+        for change in self._course.take_changes():
+            self._logger.info("%s", change)
+
+    # --- what can be asked -----------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The state."""
+        return self._course.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in that state, where that needs saying."""
+        return self._course.reason
+
+    @property
+    def size(self) -> tuple[int | None, int | None]:
+        """Width and height of the video, as far as known."""
+        return self._numbers.width, self._numbers.height
+
+    def numbers(self) -> dict[str, Any]:
+        """Give what was told and counted, under the names of `Stats`."""
+        with self._lock:
+            numbers = {
+                **self._numbers.numbers(),
+                **self._frames.numbers(),
+                "state": self._course.state.name,
+                "reason": self._course.reason,
+                "error": self._error or self._frames.error,
+            }
+            tenancy = self._tenancy
+        if tenancy is not None:
+            pid = tenancy.supervisor.pid
+            numbers["streamer_pid"] = pid
+            numbers["streamer_cpu_seconds"] = (cpu_seconds(pid) if pid else None) or 0.0
+            numbers["starts"] = tenancy.supervisor.starts
+        return numbers
+
+
+def _refusal(state: State) -> Outcome | None:
+    """Say what becomes of frames in a state in which none are handed over."""
+    if state in ACCEPTING:
+        return None
+    return Outcome.STOPPED if state is State.STOPPED else Outcome.AWAY
