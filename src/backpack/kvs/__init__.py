@@ -1,0 +1,1 @@
+"""Send streams to AWS Kinesis Video Streams (KVS)."""

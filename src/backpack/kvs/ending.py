@@ -1,0 +1,27 @@
+"""Decide how long a producer that was told to stop may go on."""
+
+from __future__ import annotations
+
+__all__ = ["Ending"]
+
+
+class Ending:
+    """
+    Give a stop so long, and longer while it gets somewhere.
+
+    Args:
+        now: When it was told to stop.
+        timeout_seconds: How long that may take, and how long it may be stuck.
+        longest_seconds: How long it may take at most while it gets somewhere.
+
+    """
+
+    def __init__(self, now: float, timeout_seconds: float, longest_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._latest = now + max(timeout_seconds, longest_seconds)
+        # When it is over.
+        self.at = now + timeout_seconds
+
+    def progressed(self, now: float) -> None:
+        """Hear that something of what waited is persisted."""
+        self.at = max(self.at, min(now + self._timeout_seconds, self._latest))

@@ -1,0 +1,427 @@
+"""Decide, without a clock or a socket, what is said to Kinesis Video Streams and when."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from backpack.errors import OutputError, SettingsError
+from backpack.kvs.ack import AckError, AckReader, Action, meaning
+from backpack.kvs.backoff import FullJitter
+from backpack.kvs.calls import Operation, read_error
+from backpack.kvs.commands import (
+    Close,
+    EndBody,
+    ProducerState,
+    Send,
+)
+from backpack.kvs.control import ControlPlane
+from backpack.kvs.cutter import FragmentCutter
+from backpack.kvs.ending import Ending
+from backpack.kvs.fragments import FragmentQueue
+from backpack.kvs.refusals import Course, Refusal, judge
+from backpack.kvs.session import Session, lifetime_seconds
+from backpack.kvs.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backpack.hub.unit import AccessUnit
+    from backpack.kvs.ack import Ack, Meaning
+    from backpack.kvs.commands import Command, ProducerSettings, ProducerStatus
+    from backpack.kvs.fragments import Fragment
+
+__all__ = ["Producer"]
+
+ANSWER_SECONDS = 10.0
+"""For an answer's first line."""
+
+SILENCE_SECONDS = 20.0
+"""Of a source: then its fragment is closed. KVS itself closes after 30."""
+
+DRAIN_SECONDS = 10.0
+CREATING_SECONDS = 1.0
+MENDING_SECONDS = 30.0
+
+PAUSED_SECONDS = 5.0
+"""Without a frame KVS's own word that it is idle closes the fragment."""
+
+MOST_UNREADABLE = 3
+"""Times in a row that KVS may say of the very first fragments that it cannot read them."""
+
+_OK = 200
+
+_OVER = (ProducerState.STOPPED, ProducerState.FAILED)
+_CONNECTED = (ProducerState.STREAMING, ProducerState.DRAINING)
+_AWAITING = (ProducerState.CALLING, ProducerState.OPENING)
+
+
+class Producer:
+    """
+    Bring a stream of access units into KVS, in order and without a gap.
+
+    The driver hands in units and what comes from the network, and does what
+    `poll` tells it to, until that is None; then it waits for `wake_at` or for
+    news. Whatever breaks is tried again, with waits that grow, from the first
+    fragment that is not persisted.
+
+    Reads no clock: ``now`` is seconds of any monotonic clock. Not thread-safe:
+    one thread drives it.
+
+    Args:
+        settings: What to send where.
+        segment_uid: 16 random bytes.
+        random: Gives a number from 0 up to 1.
+
+    """
+
+    def __init__(
+        self,
+        settings: ProducerSettings,
+        *,
+        segment_uid: bytes,
+        random: Callable[[], float],
+    ) -> None:
+        settings.validate()
+        self._segment_uid = segment_uid
+        self._random = random
+        self._backoff = FullJitter(random)
+        self.queue = FragmentQueue(
+            buffer_seconds=settings.buffer_seconds, buffer_bytes=settings.buffer_bytes
+        )
+        self._cutter = FragmentCutter(
+            self.queue, fragment_seconds=settings.fragment_seconds, metadata=settings.metadata
+        )
+        self.state = ProducerState.IDLE
+        self._control = ControlPlane(settings)
+        self._not_before = float("-inf")
+        # Until when the answer that is due may come.
+        self._deadline = float("inf")
+        self._commands: deque[Command] = deque()
+        self._session: Session | None = None
+        self._acks = AckReader()
+        self._last_cluster_at = float("-inf")
+        # When the last unit came.
+        self._frame_at = float("-inf")
+        # None: it was not told to stop.
+        self._ending: Ending | None = None
+        self._tally = Tally()
+
+    # What the driver tells.
+
+    def frame(self, unit: AccessUnit, now: float) -> bool:
+        """Take one access unit. False: it is lost, and counted; see `FragmentCutter.take`."""
+        if self.state in _OVER or self._ending is not None:
+            self._tally.frames_refused += 1
+            return False
+        taken = self._cutter.take(unit)
+        if taken:
+            self._frame_at = now
+        return taken
+
+    @property
+    def wants_key(self) -> bool:
+        """Tell whether a key frame should be asked for."""
+        return self.state not in _OVER and self._ending is None and self._cutter.wants_key
+
+    def stop(self, now: float, timeout_seconds: float, longest_seconds: float = 0.0) -> None:
+        """
+        Send what waits, and end.
+
+        Args:
+            now: The time.
+            timeout_seconds: How long that may take. What is not persisted then
+                stays in `queue`.
+            longest_seconds: How long it may take as long as fragments are
+                being persisted.
+
+        """
+        self._cutter.finish()
+        self._ending = Ending(now, timeout_seconds, longest_seconds)
+
+    def answered(
+        self,
+        status: int,
+        now: float,
+        *,
+        error_type: str = "",
+        body: bytes = b"",
+        skew_seconds: float | None = None,
+        expires_in_seconds: float | None = None,
+    ) -> None:
+        """
+        Hear the answer to `Call`, or the head of the one to `Open`.
+
+        Args:
+            status: Of HTTP; none of 1xx.
+            now: The time.
+            error_type: The header ``x-amzn-ErrorType``.
+            body: The answer's body; not for a PutMedia that was taken.
+            skew_seconds: How far this machine's clock is ahead of the Date header.
+            expires_in_seconds: How long the credentials that signed it last.
+
+        """
+        if self.state not in _AWAITING:
+            return
+        if status != _OK:
+            name, message = read_error(error_type, body)
+            refusal = judge(self._control.step, status, name, message, skew_seconds=skew_seconds)
+            self._refused(refusal, f"{status} {name}".strip(), now)
+        elif self.state is ProducerState.OPENING:
+            self._opened(now, expires_in_seconds)
+        else:
+            try:
+                self._called(body, now)
+            except (OutputError, SettingsError) as error:
+                self._refused(Refusal(Course.AGAIN, str(error)), "unreadable answer", now)
+
+    def unsigned(self, cause: str, now: float) -> None:
+        """Hear that the application could not sign: it has no credentials now."""
+        if self.state in _AWAITING:
+            self._refused(Refusal(Course.RENEW, cause), "no credentials", now)
+
+    def broke(self, cause: str, now: float) -> None:
+        """
+        Hear that the connection is gone, cannot be made, or was ended by the far side.
+
+        Args:
+            cause: A few words that are the same each time, for the counters.
+            now: The time.
+
+        """
+        if self.state in _CONNECTED:
+            if self._is_settled():
+                self._close()
+            else:
+                self._disconnect(cause, now)
+        elif self.state in _AWAITING:
+            opening = self.state is ProducerState.OPENING
+            self._refused(Refusal(Course.ENDPOINT if opening else Course.AGAIN), cause, now)
+
+    def progressed(self, now: float) -> None:
+        """Hear that the far side's kernel has acknowledged some more bytes."""
+        if self._session is not None:
+            self._session.progressed(now)
+
+    def received(self, data: bytes, now: float) -> None:
+        """Hear a part of the answers that come while the body is sent."""
+        if self._session is None:
+            return
+        try:
+            acks = self._acks.feed(data)
+        except AckError:
+            self._disconnect("unreadable acknowledgement", now)
+            return
+        for ack in acks:
+            self._acknowledge(ack, meaning(ack), now)
+            if self.state not in _CONNECTED:
+                return
+
+    # What the driver is told.
+
+    def poll(self, now: float) -> Command | None:
+        """Say what is to be done now. None: nothing before `wake_at` or news."""
+        if not self._commands and self.state not in _OVER:
+            self._rest(now)
+            self._advance(now)
+        return self._commands.popleft() if self._commands else None
+
+    @property
+    def wake_at(self) -> float | None:
+        """Tell when to poll again if nothing happens. None: not before news."""
+        if self._commands:
+            return float("-inf")
+        if self.state in _OVER:
+            return None
+        times = [self._silent_at()]
+        if self._ending is not None:
+            times.append(self._ending.at)
+        if self.state is ProducerState.IDLE and self._has_work():
+            times.append(self._not_before)
+        if self.state in _AWAITING or self.state is ProducerState.DRAINING:
+            times.append(self._deadline)
+        if self._session is not None and self.state is ProducerState.STREAMING:
+            times += [self._session.stale_at, self._session.cluster_at]
+        return min((time for time in times if time is not None), default=None)
+
+    def status(self, now: float) -> ProducerStatus:
+        """Tell how it stands."""
+        return self._tally.status(
+            self.state,
+            self.queue,
+            now=now,
+            resent=0 if self._session is None else self._session.resent,
+            lost=self._cutter.frames_lost,
+        )
+
+    # What follows from the time.
+
+    def _silent_at(self) -> float | None:
+        return None if self.queue.open is None else self._frame_at + SILENCE_SECONDS
+
+    def _rest(self, now: float) -> None:
+        silent_at = self._silent_at()
+        if silent_at is not None and now >= silent_at:
+            self._cutter.finish()
+
+    def _has_work(self) -> bool:
+        if self._ending is not None:
+            return True
+        return self._control.step is not Operation.PUT_MEDIA or len(self.queue) > 0
+
+    def _advance(self, now: float) -> None:
+        if self._ending is not None and now >= self._ending.at:
+            self._over()
+        elif self.state is ProducerState.IDLE:
+            self._ask(now)
+        elif self.state is ProducerState.STREAMING:
+            self._stream(now)
+        elif self.state is ProducerState.DRAINING:
+            self._drain(now)
+        elif now >= self._deadline:
+            self.broke("no answer", now)
+
+    def _ask(self, now: float) -> None:
+        if self._ending is not None and not len(self.queue):
+            self._over()
+            return
+        if now < self._not_before or not self._has_work():
+            return
+        self._deadline = now + ANSWER_SECONDS
+        opening = self._control.step is Operation.PUT_MEDIA
+        self.state = ProducerState.OPENING if opening else ProducerState.CALLING
+        first = next(iter(self.queue), None)
+        self._commands.append(self._control.command(first.timecode_ms if first else 0))
+
+    def _stream(self, now: float) -> None:
+        session = self._session
+        if session is None:
+            return
+        stale_at = session.stale_at
+        if stale_at is not None and now >= stale_at:
+            self._disconnect("no acknowledgements", now)
+            return
+        data = session.next_data(now)
+        if data is not None:
+            self._commands.append(Send(data))
+        if session.ended:
+            self._commands.append(EndBody())
+            self.state = ProducerState.DRAINING
+            self._deadline = now + DRAIN_SECONDS
+
+    def _drain(self, now: float) -> None:
+        if self._is_settled():
+            self._close()
+            self._not_before = now
+        elif now >= self._deadline:
+            self._disconnect("not persisted in time", now)
+
+    def _is_settled(self) -> bool:
+        session = self._session
+        return session is not None and session.ended and session.settled
+
+    # What follows from answers.
+
+    def _called(self, body: bytes, now: float) -> None:
+        waited_for = self._control.take(body)
+        self._tally.trouble = waited_for or self._tally.trouble
+        self._not_before = now + CREATING_SECONDS if waited_for else now
+        self.state = ProducerState.IDLE
+
+    def _opened(self, now: float, expires_in_seconds: float | None) -> None:
+        self.state = ProducerState.STREAMING
+        self._acks = AckReader()
+        self._session = Session(
+            self.queue,
+            segment_uid=self._segment_uid,
+            now=now,
+            rotate_at=now + lifetime_seconds(self._random(), expires_in_seconds),
+            persists=self._control.persists,
+            last_cluster_at=self._last_cluster_at,
+        )
+
+    def _refused(self, refusal: Refusal, cause: str, now: float) -> None:
+        if self._control.step is Operation.PUT_MEDIA:
+            self._tally.reconnects[cause] += 1
+        self._close()
+        self._wait(cause, now)
+        self._tally.trouble = refusal.sentence or self._tally.trouble
+        if not self._control.take_course(refusal.course):
+            self.state = ProducerState.FAILED
+
+    def _wait(self, cause: str, now: float) -> None:
+        self._not_before = now + self._backoff.next_wait()
+        self._tally.failed(cause, self._backoff.failures)
+
+    def _acknowledge(self, ack: Ack, found: Meaning, now: float) -> None:
+        session = self._session
+        if session is None:
+            return
+        if found.action in (Action.NOTE_ALIVE, Action.MARK_RECEIVED, Action.FREE):
+            if session.take(ack, now):
+                self._note_persisted(ack, now)
+        elif found.action is Action.CLOSE_IF_PAUSED:
+            session.take(ack, now)
+            if now - self._frame_at >= PAUSED_SECONDS:
+                self._cutter.finish()
+        else:
+            self._obey(ack, found, session.refused(ack), now)
+
+    def _note_persisted(self, ack: Ack, now: float) -> None:
+        self._tally.persisted(ack.fragment, now)
+        self._backoff.reset()
+        if self.state is ProducerState.DRAINING:
+            self._deadline = now + DRAIN_SECONDS
+        if self._ending is not None:
+            self._ending.progressed(now)
+
+    def _obey(self, ack: Ack, found: Meaning, fragment: Fragment | None, now: float) -> None:
+        """Act upon an error. The service is about to close the connection."""
+        action = found.action
+        self._disconnect(f"{ack.error_id or ''} {ack.error_code}".strip(), now, end_body=True)
+        self._tally.trouble = found.sentence or self._tally.trouble
+        if action is Action.FAIL:
+            self.state = ProducerState.FAILED
+        elif action is Action.DESCRIBE:
+            self._control.describe()
+        elif action is Action.RESEND_SLOWLY:
+            self._not_before = now + MENDING_SECONDS
+        elif action is not Action.RESEND:
+            self._skip(action, fragment)
+
+    def _skip(self, action: Action, fragment: Fragment | None) -> None:
+        if action is Action.SKIP_OR_FAIL:
+            self._tally.unreadable += 1
+            if self._tally.unreadable >= MOST_UNREADABLE and not self._tally.has_persisted:
+                self.state = ProducerState.FAILED
+                return
+        if fragment is not None:
+            self.queue.skip(fragment)
+        if action is Action.SKIP_AND_SHORTEN:
+            self._cutter.shorten()
+        elif action is Action.SKIP_WITHOUT_TAGS:
+            self._cutter.refuse_metadata()
+
+    def _disconnect(self, cause: str, now: float, *, end_body: bool = False) -> None:
+        """Give the connection up; everything that is not persisted is sent again."""
+        self._tally.reconnects[cause] += 1
+        self._close(end_body=end_body)
+        self._wait(cause, now)
+
+    def _close(self, *, end_body: bool = False) -> None:
+        # What was about to be sent would go into the next connection.
+        self._commands.clear()
+        if self._session is not None:
+            self._session.close()
+            self._tally.resent += self._session.resent
+            self._last_cluster_at = self._session.last_cluster_at
+            self._session = None
+            self._control.connect()
+        if end_body:
+            self._commands.append(EndBody())
+        self._commands.append(Close())
+        self.state = ProducerState.IDLE
+
+    def _over(self) -> None:
+        self._close()
+        self.state = ProducerState.STOPPED

@@ -1,0 +1,163 @@
+"""Decide what to do when AWS refuses a call, and what to tell the operator."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from backpack.kvs.calls import Operation
+
+__all__ = ["Course", "Refusal", "judge"]
+
+_UNAUTHORIZED: Final = (401, 403)
+_NOT_FOUND: Final = 404
+_TOO_MANY: Final = 429
+_SERVER_ERROR: Final = 500
+
+_CLOCK_SECONDS: Final = 240
+"""Signatures are taken for five minutes."""
+
+
+class Course(enum.Enum):
+    """How to go on after a refusal. All but the last one after a wait."""
+
+    AGAIN = enum.auto()
+    """Ask the same once more."""
+    DESCRIBE = enum.auto()
+    """Begin with what the stream is."""
+    CREATE = enum.auto()
+    """Create the stream, if that is allowed; else end."""
+    ENDPOINT = enum.auto()
+    """Ask for the endpoint anew."""
+    RENEW = enum.auto()
+    """Ask the same, with renewed credentials."""
+    FAIL = enum.auto()
+    """End: it would be refused again."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """
+    What a refusal means.
+
+    Attributes:
+        course: How to go on.
+        sentence: For the operator: what is wrong, and what helps. Empty for
+            weather.
+
+    """
+
+    course: Course
+    sentence: str = ""
+
+
+_ACTIONS: Final = {
+    Operation.DESCRIBE_STREAM: "DescribeStream",
+    Operation.CREATE_STREAM: "CreateStream",
+    Operation.GET_DATA_ENDPOINT: "GetDataEndpoint",
+    Operation.PUT_MEDIA: "PutMedia",
+    Operation.GET_HLS_URL: "GetHLSStreamingSessionURL",
+}
+
+_WEATHER: Final = frozenset({"ClientLimitExceeded", "ConnectionLimitExceeded", "Throttling"})
+_NO_ENDPOINT: Final = frozenset({"InvalidEndpoint"})
+_EXPIRED: Final = frozenset({"ExpiredToken"})
+_UNKNOWN_KEY: Final = frozenset({"UnrecognizedClient", "InvalidClientTokenId"})
+_BAD_SIGNATURE: Final = frozenset(
+    {"InvalidSignature", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired"}
+)
+_CLOCK_WORDS: Final = ("expired", "not yet current", "skew")
+
+
+def judge(
+    operation: Operation,
+    status: int,
+    error: str = "",
+    message: str = "",
+    *,
+    skew_seconds: float | None = None,
+) -> Refusal:
+    """
+    Decide by an answer other than 200 how to go on.
+
+    Throttles come as 400 from AWS, so the name counts before the status.
+
+    Args:
+        operation: What was asked.
+        status: Of the answer.
+        error: Its name, as `backpack.kvs.calls.read_error` gives it.
+        message: AWS's words.
+        skew_seconds: How far this machine's clock is from the answer's Date
+            header, if it has one.
+
+    """
+    told = f" (AWS says: {message})" if message else ""
+    if error in _WEATHER or status == _TOO_MANY or status >= _SERVER_ERROR:
+        return Refusal(Course.AGAIN)
+    if error in _NO_ENDPOINT:
+        return Refusal(Course.ENDPOINT)
+    wrong = _about_signature(error, message, skew_seconds)
+    if not wrong and status in _UNAUTHORIZED:
+        action = _ACTIONS[operation]
+        wrong = (
+            f"AWS does not allow {action}: give kinesisvideo:{action} on this stream "
+            "to whose credentials these are"
+        )
+    if wrong:
+        return Refusal(Course.RENEW, f"{wrong}{told}.")
+    return _by_resource(operation, status, error, told)
+
+
+def _about_signature(error: str, message: str, skew_seconds: float | None) -> str:
+    """Say what is wrong with key, token or signature; nothing where that is not it."""
+    if error in _EXPIRED:
+        return "The credentials have run out; they are renewed"
+    if _is_clock(error, message, skew_seconds):
+        return f"AWS refuses the signature's time: set this machine's clock{_by(skew_seconds)}"
+    if error in _UNKNOWN_KEY:
+        return "AWS does not know the access key: give another one"
+    if error in _BAD_SIGNATURE:
+        return "AWS refuses the signature: the secret key does not belong to the access key"
+    return ""
+
+
+def _by_resource(operation: Operation, status: int, error: str, told: str) -> Refusal:
+    if error == "ResourceInUse":
+        # Somebody else has created it meanwhile.
+        return Refusal(Course.DESCRIBE)
+    if error == "ResourceNotFound" or status == _NOT_FOUND:
+        if operation is Operation.DESCRIBE_STREAM:
+            return Refusal(
+                Course.CREATE,
+                "The stream does not exist in this region: create it, or say create_stream=True.",
+            )
+        return Refusal(Course.DESCRIBE)
+    if error.endswith("LimitExceeded"):
+        return Refusal(Course.AGAIN, f"The account has as many streams as it may: {error}{told}.")
+    if error.startswith("InvalidArgument") or error == "Validation":
+        return Refusal(
+            Course.FAIL,
+            f"AWS does not take what {_ACTIONS[operation]} was asked: look at the names of "
+            f"region and stream{told}.",
+        )
+    return Refusal(
+        Course.DESCRIBE, f"AWS answered {_ACTIONS[operation]} with {status} {error}{told}."
+    )
+
+
+def _is_clock(error: str, message: str, skew_seconds: float | None) -> bool:
+    refused = error in _BAD_SIGNATURE or "signature" in message.lower()
+    if not refused:
+        return False
+    if skew_seconds is not None and abs(skew_seconds) > _CLOCK_SECONDS:
+        return True
+    return error in {"RequestTimeTooSkewed", "RequestExpired"} or any(
+        word in message.lower() for word in _CLOCK_WORDS
+    )
+
+
+def _by(skew_seconds: float | None) -> str:
+    if skew_seconds is None:
+        return ""
+    return f", which is {abs(skew_seconds):.0f} s {'fast' if skew_seconds > 0 else 'slow'}"

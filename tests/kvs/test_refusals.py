@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+
+from backpack.errors import OutputError
+from backpack.kvs.calls import (
+    Operation,
+    SignedHead,
+    put_media,
+    read_data_endpoint,
+    read_error,
+    read_stream_info,
+)
+from backpack.kvs.refusals import Course, judge
+
+PUT, DESCRIBE, CREATE = (
+    Operation.PUT_MEDIA,
+    Operation.DESCRIBE_STREAM,
+    Operation.CREATE_STREAM,
+)
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "error", "course"),
+    [
+        (PUT, 400, "ClientLimitExceeded", Course.AGAIN),
+        (PUT, 400, "ConnectionLimitExceeded", Course.AGAIN),
+        (PUT, 429, "", Course.AGAIN),
+        (PUT, 500, "", Course.AGAIN),
+        (DESCRIBE, 503, "ServiceUnavailable", Course.AGAIN),
+        (PUT, 400, "InvalidEndpoint", Course.ENDPOINT),
+        (PUT, 401, "NotAuthorized", Course.RENEW),
+        (PUT, 403, "AccessDenied", Course.RENEW),
+        (PUT, 403, "", Course.RENEW),
+        (PUT, 400, "ExpiredToken", Course.RENEW),
+        (PUT, 400, "UnrecognizedClient", Course.RENEW),
+        (PUT, 403, "InvalidSignature", Course.RENEW),
+        (PUT, 404, "ResourceNotFound", Course.DESCRIBE),
+        (PUT, 404, "", Course.DESCRIBE),
+        (DESCRIBE, 404, "ResourceNotFound", Course.CREATE),
+        (CREATE, 400, "ResourceInUse", Course.DESCRIBE),
+        (CREATE, 400, "AccountStreamLimitExceeded", Course.AGAIN),
+        (PUT, 400, "InvalidArgument", Course.FAIL),
+        (PUT, 418, "Strange", Course.DESCRIBE),
+    ],
+)
+def test_each_refusal_has_its_course(
+    operation: Operation, status: int, error: str, course: Course
+) -> None:
+    """By its name first: AWS throttles with 400."""
+    assert judge(operation, status, error).course is course
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "skew", "words"),
+    [
+        ("AccessDenied", "User is not authorized", None, "kinesisvideo:PutMedia"),
+        ("InvalidSignature", "Signature expired: 1 is now earlier than 2", None, "clock"),
+        ("InvalidSignature", "Signature not yet current", None, "clock"),
+        ("InvalidSignature", "The request signature does not match", 400.0, "400 s fast"),
+        ("InvalidSignature", "The request signature does not match", -400.0, "400 s slow"),
+        ("InvalidSignature", "The request signature does not match", 1.0, "secret key"),
+        ("UnrecognizedClient", "The security token is invalid", None, "access key"),
+        ("ExpiredToken", "The security token is expired", None, "run out"),
+    ],
+)
+def test_the_operator_is_told_what_to_do(
+    error: str, message: str, skew: float | None, words: str
+) -> None:
+    """Which permission is missing, that it is the clock, the key, or the secret."""
+    found = judge(PUT, 403, error, message, skew_seconds=skew)
+
+    assert words in found.sentence
+    assert message in found.sentence
+
+
+def test_weather_has_no_sentence() -> None:
+    """Throttling and trouble of the service are counted, not told."""
+    assert judge(PUT, 503, "ServiceUnavailable").sentence == ""
+
+
+@pytest.mark.parametrize(
+    ("error_type", "body", "expected"),
+    [
+        ("ResourceNotFoundException", b'{"message":"gone"}', ("ResourceNotFound", "gone")),
+        ("ResourceNotFoundException:http://x", b"", ("ResourceNotFound", "")),
+        ("", b'{"__type":"com.amazonaws.kinesisvideo#AccessDeniedException","Message":"no"}',
+         ("AccessDenied", "no")),
+        ("", b"<html>", ("", "")),
+        ("", b"[1]", ("", "")),
+    ],
+)  # fmt: skip
+def test_the_name_of_an_error_is_found(
+    error_type: str, body: bytes, expected: tuple[str, str]
+) -> None:
+    """In the header or in the body, with or without what AWS puts around it."""
+    assert read_error(error_type, body) == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"StreamInfo":{"Status":"ACTIVE"}}'])
+def test_answers_that_cannot_be_read_are_errors(body: bytes) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(OutputError):
+        read_stream_info(body)
+    with pytest.raises(OutputError):
+        read_data_endpoint(body)
+
+
+def test_the_start_timestamp_has_three_digits() -> None:
+    """Five milliseconds are .005."""
+    request = put_media("https://x", "test", 1_795_341_036_005)
+
+    assert dict(request.headers)["x-amzn-producer-start-timestamp"] == "1795341036.005"
+    assert request.url == "https://x/putMedia"
+
+
+def test_a_signed_head_hides_itself() -> None:
+    """It holds a session token."""
+    assert "token" not in repr(SignedHead(b"x-amz-security-token: token", 60.0))
