@@ -117,3 +117,20 @@ def test_a_stepped_clock_gets_a_key_frame() -> None:
     assert needs_key(cadence, 1, epoch=1)
     cadence.done(1, Action.FRAME, key=True, epoch=1)
     assert not needs_key(cadence, 2, epoch=1)
+
+
+def test_a_newcomer_is_greeted() -> None:
+    """Players need some pictures before they show one: they come quickly for a moment."""
+    cadence = Cadence()
+    now_ns = 100 * SECOND
+    pictures = []
+    while now_ns < 104 * SECOND:
+        action = cadence.decide(now_ns, fresh=False, newcomer=now_ns == 100 * SECOND)
+        if action is Action.REPEAT:
+            pictures.append(now_ns)
+            cadence.done(now_ns, action, key=False, epoch=0)
+        now_ns += SECOND // 100
+
+    in_greeting = [at for at in pictures if at < 101.5 * SECOND]
+    assert len(in_greeting) == 30
+    assert len(pictures) - len(in_greeting) <= 3

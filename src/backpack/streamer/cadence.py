@@ -11,6 +11,14 @@ _SECOND_NS = 1_000_000_000
 REPEAT_NS = _SECOND_NS
 """How long viewers see nothing new before the last picture is sent again."""
 
+GREETING_NS = 3 * _SECOND_NS // 2
+GREETING_STEP_NS = _SECOND_NS // 20
+"""
+A newcomer to a silent application gets pictures so far apart for so long. Players
+show nothing before they have seen some: ffmpeg waits for about twenty, which
+took it half a minute at one a second; rtspsrc for two packets.
+"""
+
 KEY_PATIENCE_NS = _SECOND_NS // 10
 """How long a key frame that was asked for waits for a new frame."""
 
@@ -31,7 +39,8 @@ class Cadence:
     Turn frames that come when they like into pictures that viewers can rely on.
 
     A new frame is encoded at once. While there is none the last picture, or
-    the waiting card, is repeated once a second, and at once for a newcomer.
+    the waiting card, is repeated once a second; for a newcomer at once, and
+    quickly for a moment.
 
     Reads no clock, holds no frame: the intake thread tells it the time. Times
     are nanoseconds of the monotonic clock.
@@ -41,6 +50,8 @@ class Cadence:
         # When the encoder last got a picture. None: not since it was started.
         self._last_ns: int | None = None
         self._last_key_ns = 0
+        # Until when the last newcomer is greeted.
+        self._greet_until_ns = 0
         # The last picture was a repeat, and some output never saw it.
         self._after_repeat = False
         self._epoch: int | None = None
@@ -62,6 +73,8 @@ class Cadence:
             key_due_ns: When a key frame that was asked for may be made.
 
         """
+        if newcomer:
+            self._greet_until_ns = now_ns + GREETING_NS
         if fresh:
             return Action.FRAME
         wake_ns = self.wake_at(key_due_ns)
@@ -105,7 +118,8 @@ class Cadence:
         """Tell when a picture has to be repeated if nothing comes; None: now."""
         if self._last_ns is None:
             return None
-        at_ns = self._last_ns + REPEAT_NS
+        is_greeting = self._last_ns < self._greet_until_ns
+        at_ns = self._last_ns + (GREETING_STEP_NS if is_greeting else REPEAT_NS)
         if key_due_ns is not None:
             # A moving picture brings its own next frame before that.
             at_ns = min(at_ns, max(key_due_ns, self._last_ns + KEY_PATIENCE_NS))

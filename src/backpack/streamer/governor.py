@@ -12,8 +12,15 @@ _SECOND_NS = 1_000_000_000
 CROWDED = 0.6
 """Share of its time that the process waits for a core, from which on it does less."""
 
-ROOMY = 0.3
-"""The share below which it does more again."""
+CROWDED_WAIT = 0.25
+"""
+Seconds waited a second, without which nothing is crowded: small threads that
+hand work to each other always wait a little.
+"""
+
+ROOMY = 0.4
+ROOMY_WAIT = 0.15
+"""What is below either of these does more again."""
 
 LEAST_FPS = 8
 """What it goes down to: enough to follow what happens."""
@@ -35,7 +42,7 @@ class Governor:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[int, int] | None = None
+        self._last: tuple[int, int, int] | None = None
         self._interval_ns = 0
         self._roomy_samples = 0
 
@@ -44,11 +51,12 @@ class Governor:
         """Tell how far apart frames should be; 0: as the application likes."""
         return self._interval_ns
 
-    def sample(self, ran_ns: int, waited_ns: int) -> int:
+    def sample(self, now_ns: int, ran_ns: int, waited_ns: int) -> int:
         """
         Take a sample, about once a second while somebody watches.
 
         Args:
+            now_ns: The monotonic clock.
             ran_ns: Time that the process's threads have run until now.
             waited_ns: Time that they could have run but had no core.
 
@@ -56,18 +64,19 @@ class Governor:
             How far apart frames should be, in nanoseconds; 0: no matter.
 
         """
-        last, self._last = self._last, (ran_ns, waited_ns)
+        last, self._last = self._last, (now_ns, ran_ns, waited_ns)
         if last is None:
             return self._interval_ns
         # Threads that have ended take their times along.
-        ran_ns, waited_ns = max(0, ran_ns - last[0]), max(0, waited_ns - last[1])
+        ran_ns, waited_ns = max(0, ran_ns - last[1]), max(0, waited_ns - last[2])
+        wait = waited_ns / max(1, now_ns - last[0])
         if ran_ns + waited_ns < _LEAST_SAMPLE_NS:
             return self._interval_ns
         share = waited_ns / (ran_ns + waited_ns)
-        if share > CROWDED:
+        if share > CROWDED and wait > CROWDED_WAIT:
             self._roomy_samples = 0
             self._interval_ns = _SECOND_NS // LEAST_FPS
-        elif share < ROOMY and self._interval_ns:
+        elif self._interval_ns and (share < ROOMY or wait < ROOMY_WAIT):
             self._roomy_samples += 1
             if self._roomy_samples >= _PATIENCE:
                 self._roomy_samples = 0

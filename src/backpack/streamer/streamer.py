@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from backpack.errors import BackpackError, SettingsError
@@ -290,7 +291,7 @@ class Streamer:
         times = time_on_cpu()
         if times is None:
             return
-        interval_ns = self._governor.sample(*times)
+        interval_ns = self._governor.sample(time.monotonic_ns(), *times)
         for lodger in self._lodgers.values():
             lodger.stream.ask_for(interval_ns)
 

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backpack.handover.shared import shared_supervisor
+from backpack.spyglass import SpyGlass
+from tests.clients import RtspClient
+from tests.end_to_end.apps import App, Putter, Show
+from tests.waiting import children, threads_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ANY_PORT = "rtsp://127.0.0.1:0/cam"
+
+
+class Viewer(RtspClient):
+    """A viewer who may leave early."""
+
+    _has_left = False
+
+    def close_now(self) -> None:
+        """Leave, if that was not done already."""
+        if not self._has_left:
+            self._has_left = True
+            self.close()
+
+
+class Stage:
+    """Make what a test plays with, and take it down again, last things first."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def spyglass(self, *outputs: Any, **settings: Any) -> SpyGlass:
+        """Give a SpyGlass that streams, by default to a port that is free."""
+        made = SpyGlass(*(outputs or (ANY_PORT,)), required=True, **settings)
+        self._stack.callback(made.stop_streaming)
+        made.start_streaming()
+        return made
+
+    def putter(self, spyglass: SpyGlass, fps: float = 0, **options: Any) -> Putter:
+        """Give somebody who puts numbered frames, at a rate or when told."""
+        made = Putter(spyglass, **options)
+        self._stack.callback(made.stop)
+        if fps:
+            made.start(fps)
+        return made
+
+    def show(self, spyglass: SpyGlass, frame: Any, fps: float = 25) -> Show:
+        """Put the same frame over and over."""
+        made = Show(spyglass, frame, fps)
+        self._stack.callback(made.close)
+        return made
+
+    def app(self, fps: float = 30, *options: str, **environment: str) -> App:
+        """Give an application in a process of its own."""
+        made = App(fps, *options, **environment)
+        self._stack.callback(made.close)
+        return made
+
+    def viewer(self, url: str, **options: Any) -> Viewer:
+        """Give a viewer: GStreamer's rtspsrc, decoding."""
+        made = Viewer(url, **{"decode": True} | options)
+        self._stack.callback(made.close_now)
+        return made
+
+    def finally_do(self, call: Callable[..., object], *arguments: Any) -> None:
+        """Do something at the end, whatever happens."""
+        self._stack.callback(call, *arguments)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Give a maker of everything."""
+    with ExitStack() as stack:
+        yield Stage(stack)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """Hold every file of tests to it: no process, no thread of ours outlives them."""
+    before = children()
+    yield
+    shared_supervisor().shut_down()
+    assert children() <= before
+    assert threads_named("spyglass") == []
