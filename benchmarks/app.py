@@ -125,6 +125,23 @@ class App:
             ended = time.monotonic()
         return {"rounds_per_second": rounds / (ended - started), "took_ns": took_ns}
 
+    def put_in_a_row(self, calls: int) -> Answer:
+        """
+        Put one frame over and over, with nothing in between.
+
+        Returns:
+            What each of a hundred equal parts of the calls took, in ns a call.
+
+        """
+        frame, part = self._frames[0], max(1, calls // 100)
+        took_ns = []
+        for _ in range(100):
+            before = time.monotonic_ns()
+            for _ in range(part):
+                self._side.put(frame)
+            took_ns.append((time.monotonic_ns() - before) / part)
+        return {"took_ns": took_ns}
+
     def stats(self) -> Answer:
         """Tell what the side has counted."""
         return dict(self._side.stats())
@@ -169,6 +186,7 @@ def main() -> None:
             "open": app.open,
             "play": app.play,
             "compare_with_copy": app.compare_with_copy,
+            "put_in_a_row": app.put_in_a_row,
             "work": app.work,
             "stats": app.stats,
             "close": app.close,

@@ -70,8 +70,9 @@ def measure_unwatched(bench: Bench) -> Figures:
     """
     Measure puts and the streaming process after the last viewer has left.
 
-    Twice: in an application that works between two frames, and in one that
-    sleeps, whose processor has to wake up for each.
+    Three times: in an application that works between two frames, in one that
+    sleeps, whose processor has to wake up for each, and in one that does
+    nothing else, which shows the code alone, without the fetching of it.
     """
     seconds = bench.seconds(8)
     with bench.scene("ours") as scene:
@@ -82,9 +83,11 @@ def measure_unwatched(bench: Bench) -> Figures:
             with scene.window() as window:
                 time.sleep(seconds)
         worked = scene.app.ask("work", seconds=seconds, threads=THREADS, put=True)["took_ns"]
+        in_a_row = scene.app.ask("put_in_a_row", calls=100_000)["took_ns"]
     asleep_ms = [puts.took_ms[number] for number in puts.within(window)]
     return {
         "put_us_p50": percentile(worked, 50) / 1e3,
+        "put_us_p50_in_a_row": percentile(in_a_row, 50) / 1e3,
         "put_us_p50_after_sleep": percentile(asleep_ms, 50) * 1e3,
         "put_share_percent": sum(worked) / 1e9 / seconds * 100,
         "put_share_percent_after_sleep": sum(asleep_ms) / 1e3 / window.seconds * 100,

@@ -130,3 +130,26 @@ def test_the_reader_cannot_ask_for_more_frames() -> None:
     times = jittered(60, 10, 0, 3)
 
     assert len(passed(Gate(10), times, least_ns=1)) == pytest.approx(100, abs=1)
+
+
+def test_dear_copies_are_made_less_often_for_nobody() -> None:
+    """What nobody sees may cost a four-thousandth of the time; it is five seconds at the most."""
+    for copy_ms, seconds in ((0.1, 1), (0.5, 2), (100, 5)):
+        gate = Gate(30)
+        passed = []
+        for now_ms in range(0, 60_000, 33):
+            verdict = gate.decide(now_ms * 1_000_000, wanted=False)
+            if verdict is Verdict.PASS:
+                passed.append(now_ms)
+                gate.note_copy(round(copy_ms * 1_000_000))
+        assert len(passed) == pytest.approx(60 / seconds, abs=2)
+
+
+def test_a_dear_copy_does_not_keep_a_newcomer_waiting() -> None:
+    """Whoever comes gets the next frame, however long the wait for nobody was to be."""
+    gate = Gate(30)
+    gate.decide(0, wanted=False)
+    gate.note_copy(1_000_000_000)
+
+    assert gate.decide(100_000_000, wanted=False) is Verdict.NOT_WANTED
+    assert gate.decide(100_000_001, wanted=True) is Verdict.PASS

@@ -11,6 +11,12 @@ _SECOND_NS = 1_000_000_000
 IDLE_INTERVAL_NS = _SECOND_NS
 """While nobody watches one frame a second passes, so that a newcomer sees one at once."""
 
+IDLE_SHARE = 4000
+"""How many times as long as it takes to copy a frame it is until the next one passes."""
+
+LONGEST_IDLE_NS = 5 * _SECOND_NS
+"""The longest that gets, with large frames or slow memory."""
+
 
 class Verdict(enum.Enum):
     """What becomes of a frame."""
@@ -41,11 +47,24 @@ class Gate:
         self._interval_ns = round(_SECOND_NS / max_fps)
         self._next_ns = 0
         self._was_wanted = False
+        self._idle_interval_ns = IDLE_INTERVAL_NS
 
     @property
     def quiet_until_ns(self) -> int:
         """Tell before when no frame passes if nobody comes."""
-        return self._next_ns - (max(self._interval_ns, IDLE_INTERVAL_NS) >> 1)
+        return self._next_ns - (max(self._interval_ns, self._idle_interval_ns) >> 1)
+
+    def note_copy(self, duration_ns: int) -> None:
+        """
+        Learn what an unwatched frame has cost, and let the next one wait accordingly.
+
+        Nobody sees these frames but the next newcomer, so they may cost next
+        to nothing: a four-thousandth of the time.
+        """
+        before_ns = self._idle_interval_ns
+        wait_ns = duration_ns * IDLE_SHARE
+        self._idle_interval_ns = min(max(IDLE_INTERVAL_NS, wait_ns), LONGEST_IDLE_NS)
+        self._next_ns += self._idle_interval_ns - before_ns
 
     def decide(self, now_ns: int, *, wanted: bool, least_interval_ns: int = 0) -> Verdict:
         """
@@ -66,7 +85,7 @@ class Gate:
             interval_ns = max(self._interval_ns, least_interval_ns)
         else:
             self._was_wanted = False
-            interval_ns = max(self._interval_ns, IDLE_INTERVAL_NS)
+            interval_ns = max(self._interval_ns, self._idle_interval_ns)
         early_ns = self._next_ns - now_ns
         if early_ns > interval_ns >> 1:
             if early_ns <= interval_ns << 1:
