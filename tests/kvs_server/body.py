@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from backpack.kvs import mkv
-from tests.kvs.video import START_WALL_NS, pictures
+from backpack.kvs.producer import mkv
+from tests.kvs.producer.video import START_WALL_NS, pictures
 
 __all__ = ["BEGIN_MS", "UID", "cluster", "header"]
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.kvs import mkv
-from tests.kvs.video import pictures
+from backpack.kvs.producer import mkv
+from tests.kvs.producer.video import pictures
 from tests.kvs_server.body import BEGIN_MS, cluster, header
 from tests.kvs_server.decoding import decoded, frame_numbers
 from tests.kvs_server.ebml import MkvError, MkvReader

@@ -11,12 +11,12 @@ from backpack.kvs.calls import (
     read_stream_info,
     write_request,
 )
-from backpack.kvs.commands import Call, Open
 from backpack.kvs.names import check_endpoint
-from backpack.kvs.refusals import Course
+from backpack.kvs.producer.commands import Call, Open
+from backpack.kvs.producer.refusals import Course
 
 if TYPE_CHECKING:
-    from backpack.kvs.commands import ProducerSettings
+    from backpack.kvs.producer.commands import ProducerSettings
 
 __all__ = ["ControlPlane"]
 

@@ -6,30 +6,30 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from backpack.errors import OutputError, SettingsError
-from backpack.kvs.ack import AckError, AckReader, Action, meaning
-from backpack.kvs.backoff import FullJitter
 from backpack.kvs.calls import Operation, read_error
-from backpack.kvs.commands import (
+from backpack.kvs.producer.ack import AckError, AckReader, Action, meaning
+from backpack.kvs.producer.backoff import FullJitter
+from backpack.kvs.producer.commands import (
     Close,
     EndBody,
     ProducerState,
     Send,
 )
-from backpack.kvs.control import ControlPlane
-from backpack.kvs.cutter import FragmentCutter
-from backpack.kvs.ending import Ending
-from backpack.kvs.fragments import FragmentQueue
-from backpack.kvs.refusals import Course, Refusal, judge
-from backpack.kvs.session import Session, lifetime_seconds
-from backpack.kvs.tally import Tally
+from backpack.kvs.producer.control import ControlPlane
+from backpack.kvs.producer.cutter import FragmentCutter
+from backpack.kvs.producer.ending import Ending
+from backpack.kvs.producer.fragments import FragmentQueue
+from backpack.kvs.producer.refusals import Course, Refusal, judge
+from backpack.kvs.producer.session import Session, lifetime_seconds
+from backpack.kvs.producer.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack.hub.unit import AccessUnit
-    from backpack.kvs.ack import Ack, Meaning
-    from backpack.kvs.commands import Command, ProducerSettings, ProducerStatus
-    from backpack.kvs.fragments import Fragment
+    from backpack.kvs.producer.ack import Ack, Meaning
+    from backpack.kvs.producer.commands import Command, ProducerSettings, ProducerStatus
+    from backpack.kvs.producer.fragments import Fragment
 
 __all__ = ["Producer"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backpack.kvs.ack import Event
-from backpack.kvs.mkv import END_OF_FRAGMENT, header
+from backpack.kvs.producer.ack import Event
+from backpack.kvs.producer.mkv import END_OF_FRAGMENT, header
 
 if TYPE_CHECKING:
-    from backpack.kvs.ack import Ack
-    from backpack.kvs.fragments import Fragment, FragmentQueue
+    from backpack.kvs.producer.ack import Ack
+    from backpack.kvs.producer.fragments import Fragment, FragmentQueue
 
 __all__ = ["CLUSTER_SPACING_SECONDS", "STALE_SECONDS", "Session", "lifetime_seconds"]
 
@@ -69,7 +69,7 @@ class Session:
 
     Args:
         queue: Where the fragments wait.
-        segment_uid: See `backpack.kvs.mkv.header`.
+        segment_uid: See `backpack.kvs.producer.mkv.header`.
         now: When the service took the connection.
         rotate_at: From then on it ends at the next fragment.
         persists: Whether the stream keeps what it is sent. If it does not,

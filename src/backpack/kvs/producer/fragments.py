@@ -6,12 +6,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from backpack.kvs.mkv import cluster_start
+from backpack.kvs.producer.mkv import cluster_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backpack.kvs.mkv import Track
+    from backpack.kvs.producer.mkv import Track
 
 __all__ = [
     "DEFAULT_BUFFER_BYTES",

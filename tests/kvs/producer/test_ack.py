@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from backpack.kvs.ack import ERRORS, Ack, AckError, AckReader, Action, Event, meaning
+from backpack.kvs.producer.ack import (
+    ERRORS,
+    Ack,
+    AckError,
+    AckReader,
+    Action,
+    Event,
+    meaning,
+)
 
 BUFFERING = (
     b'{"EventType":"BUFFERING","FragmentTimecode":1600994737365,'

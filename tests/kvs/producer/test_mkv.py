@@ -6,8 +6,8 @@ import pytest
 
 from backpack.errors import SettingsError
 from backpack.hub.nal import split_annex_b
-from backpack.kvs import mkv
-from tests.kvs.video import pictures
+from backpack.kvs.producer import mkv
+from tests.kvs.producer.video import pictures
 from tests.kvs_server.decoding import packets
 from tests.kvs_server.ebml import (
     Block,

@@ -6,10 +6,10 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from backpack.kvs.commands import ProducerState, ProducerStatus
+from backpack.kvs.producer.commands import ProducerState, ProducerStatus
 
 if TYPE_CHECKING:
-    from backpack.kvs.fragments import FragmentQueue
+    from backpack.kvs.producer.fragments import FragmentQueue
 
 __all__ = ["Tally"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack.kvs.commands import (
+from backpack.kvs.producer.commands import (
     Call,
     Close,
     EndBody,
@@ -15,13 +15,13 @@ from backpack.kvs.commands import (
     ProducerState,
     Send,
 )
-from backpack.kvs.producer import Producer
-from tests.kvs.video import START_WALL_NS, unit
+from backpack.kvs.producer.producer import Producer
+from tests.kvs.producer.video import START_WALL_NS, unit
 from tests.kvs_server.rules import FragmentRules
 from tests.kvs_server.streams import Session, Stream
 
 if TYPE_CHECKING:
-    from backpack.kvs.commands import Command
+    from backpack.kvs.producer.commands import Command
     from tests.kvs_server.streams import Fragment
 
 ENDPOINT = "http://127.0.0.1:9"

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from backpack.kvs.commands import (
+from backpack.kvs.producer.commands import (
     Call,
     Close,
     EndBody,
@@ -19,8 +19,8 @@ from backpack.kvs.commands import (
     ProducerState,
     Send,
 )
-from backpack.kvs.producer import Producer
-from tests.kvs.video import unit
+from backpack.kvs.producer.producer import Producer
+from tests.kvs.producer.video import unit
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY
 from tests.kvs_server.signature import sign
 from tests.kvs_server.wire import chunk
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack.kvs.calls import Request
-    from backpack.kvs.commands import Command
+    from backpack.kvs.producer.commands import Command
     from tests.kvs_server.server import KVSServer
 
 __all__ = ["Driver"]

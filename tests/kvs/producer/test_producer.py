@@ -8,7 +8,7 @@ import pytest
 
 from backpack.errors import SettingsError
 from backpack.kvs.calls import Operation
-from backpack.kvs.commands import (
+from backpack.kvs.producer.commands import (
     Call,
     Close,
     EndBody,
@@ -17,12 +17,12 @@ from backpack.kvs.commands import (
     ProducerState,
     Send,
 )
-from backpack.kvs.producer import Producer
-from tests.kvs.video import START_WALL_NS, unit
+from backpack.kvs.producer.producer import Producer
+from tests.kvs.producer.video import START_WALL_NS, unit
 from tests.kvs_server.ebml import ClusterBegun, EndOfFragment, MkvReader, Tracks
 
 if TYPE_CHECKING:
-    from backpack.kvs.commands import Command
+    from backpack.kvs.producer.commands import Command
 
 ENDPOINT = "http://127.0.0.1:9"
 DATA = "http://127.0.0.1:10"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.kvs.commands import ProducerState
-from tests.kvs.driver import Driver
+from backpack.kvs.producer.commands import ProducerState
+from tests.kvs.producer.driver import Driver
 from tests.kvs_server.decoding import frame_numbers
 from tests.kvs_server.faults import AckError, AckForm, Connections, HttpError
 from tests.kvs_server.server import ACCESS_KEY, KVSServer

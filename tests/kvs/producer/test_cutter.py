@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from backpack.errors import SettingsError
-from backpack.kvs.cutter import FragmentCutter
-from backpack.kvs.fragments import FragmentQueue
-from tests.kvs.video import START_WALL_NS, unit
+from backpack.kvs.producer.cutter import FragmentCutter
+from backpack.kvs.producer.fragments import FragmentQueue
+from tests.kvs.producer.video import START_WALL_NS, unit
 
 HOUR_NS = 3_600_000_000_000
 

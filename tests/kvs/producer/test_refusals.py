@@ -11,7 +11,7 @@ from backpack.kvs.calls import (
     read_error,
     read_stream_info,
 )
-from backpack.kvs.refusals import Course, judge
+from backpack.kvs.producer.refusals import Course, judge
 
 PUT, DESCRIBE, CREATE = (
     Operation.PUT_MEDIA,

@@ -7,14 +7,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from backpack.kvs.cutter import DEFAULT_FRAGMENT_SECONDS
-from backpack.kvs.fragments import DEFAULT_BUFFER_BYTES, DEFAULT_BUFFER_SECONDS, QueueCounters
 from backpack.kvs.names import (
     check_endpoint,
     check_region,
     check_retention_hours,
     check_stream_name,
     control_endpoint,
+)
+from backpack.kvs.producer.cutter import DEFAULT_FRAGMENT_SECONDS
+from backpack.kvs.producer.fragments import (
+    DEFAULT_BUFFER_BYTES,
+    DEFAULT_BUFFER_SECONDS,
+    QueueCounters,
 )
 
 if TYPE_CHECKING:
@@ -104,9 +108,9 @@ class ProducerSettings:
         endpoint: What stands in for AWS's control plane. None: AWS's.
         create_stream: Create the stream if it does not exist.
         retention_hours: How long a stream that is created keeps its video.
-        fragment_seconds: See `backpack.kvs.cutter.ClusterRule`.
-        buffer_seconds: See `backpack.kvs.fragments.FragmentQueue`.
-        buffer_bytes: See `backpack.kvs.fragments.FragmentQueue`.
+        fragment_seconds: See `backpack.kvs.producer.cutter.ClusterRule`.
+        buffer_seconds: See `backpack.kvs.producer.fragments.FragmentQueue`.
+        buffer_bytes: See `backpack.kvs.producer.fragments.FragmentQueue`.
         metadata: Names and values that every fragment carries.
 
     """

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from backpack.kvs.fragments import BLOCK_COST_BYTES, Fragment, FragmentQueue
-from backpack.kvs.mkv import Track
+from backpack.kvs.producer.fragments import BLOCK_COST_BYTES, Fragment, FragmentQueue
+from backpack.kvs.producer.mkv import Track
 
 TRACK = Track(320, 240, b"\x01")
 SECOND_NS = 1_000_000_000

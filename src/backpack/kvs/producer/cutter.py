@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backpack.errors import SettingsError
-from backpack.kvs.fragments import Fragment
-from backpack.kvs.mkv import (
+from backpack.kvs.producer.fragments import Fragment
+from backpack.kvs.producer.mkv import (
     Track,
     check_metadata,
     frame_payload,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backpack.hub.unit import AccessUnit
-    from backpack.kvs.fragments import FragmentQueue
+    from backpack.kvs.producer.fragments import FragmentQueue
 
 __all__ = ["DEFAULT_FRAGMENT_SECONDS", "ClusterRule", "FragmentCutter", "WallTime"]
 
