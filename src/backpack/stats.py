@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = ["Stats"]
@@ -42,6 +42,7 @@ class Stats:
         streamer_cpu_seconds: CPU time that it has used, all streams together.
         starts: How often a streaming process was started.
         error: What went wrong last.
+        outputs: What each output tells of itself, in the order they were given.
 
     """
 
@@ -73,6 +74,7 @@ class Stats:
     streamer_cpu_seconds: float = 0.0
     starts: int = 0
     error: str | None = None
+    outputs: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Give all numbers as a plain dictionary, ready for JSON."""

@@ -18,6 +18,7 @@ __all__ = [
     "CloseStream",
     "Closed",
     "Failed",
+    "FromOutput",
     "Hello",
     "Log",
     "Message",
@@ -27,6 +28,7 @@ __all__ = [
     "Ready",
     "Shutdown",
     "StreamReport",
+    "ToOutput",
     "Unavailable",
     "decode",
     "encode",
@@ -89,10 +91,28 @@ class AttachRing(Message):
 
 @dataclass(frozen=True)
 class CloseStream(Message):
-    """Ask to end a stream once what was put has gone out. Answered by `Closed`."""
+    """
+    Ask to end a stream once what was put has gone out. Answered by `Closed`.
+
+    Attributes:
+        id: The stream.
+        seconds: For encoding what was put.
+        deliver_seconds: For outputs that deliver to somebody far away.
+
+    """
 
     id: int
     seconds: float
+    deliver_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ToOutput(Message):
+    """Carry what the application has to say to one of a stream's outputs."""
+
+    id: int
+    output: int
+    body: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -142,6 +162,15 @@ class Closed(Message):
     """Say that a server or stream is closed."""
 
     id: int
+
+
+@dataclass(frozen=True)
+class FromOutput(Message):
+    """Carry what one of a stream's outputs has to say to the application."""
+
+    id: int
+    output: int
+    body: dict[str, Any]
 
 
 @dataclass(frozen=True)

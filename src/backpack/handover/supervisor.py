@@ -26,6 +26,7 @@ from backpack.handover.messages import (
     PROTOCOL_VERSION,
     Closed,
     Failed,
+    FromOutput,
     Hello,
     Log,
     Message,
@@ -271,7 +272,7 @@ class Supervisor:
             logger.info("streaming process: %s", line)
 
     def _handle(self, message: Message) -> None:
-        if isinstance(message, (Opened, Failed, Closed, StreamReport)):
+        if isinstance(message, (Opened, Failed, Closed, StreamReport, FromOutput)):
             self._handle_tenants(message)
         elif isinstance(message, Log):
             logging.getLogger(message.name).log(message.level, "%s", message.text)
@@ -280,7 +281,9 @@ class Supervisor:
         elif isinstance(message, Ready):
             self._on_ready(message)
 
-    def _handle_tenants(self, message: Opened | Failed | Closed | StreamReport) -> None:
+    def _handle_tenants(
+        self, message: Opened | Failed | Closed | StreamReport | FromOutput
+    ) -> None:
         tenant = self._tenants.get(message.id)
         if tenant is None:
             return

@@ -6,7 +6,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from backpack.errors import BackpackError, MissingDependencyError, StateError, error_from_name
-from backpack.handover.messages import Closed, Failed, Message, Opened, StreamReport
+from backpack.handover.messages import (
+    Closed,
+    Failed,
+    FromOutput,
+    Message,
+    Opened,
+    StreamReport,
+)
 from backpack.handover.shared import shared_supervisor
 from backpack.handover.tenant import new_id
 
@@ -39,6 +46,7 @@ class Tenancy:
         on_lost: Learns that it is not open any more: with the reason where
             it cannot be, without where it is being restarted.
         on_report: Takes the numbers of a stream.
+        on_word: Takes what an output of a stream has to say.
 
     """
 
@@ -49,12 +57,14 @@ class Tenancy:
         on_opened: Callable[[Opened], None],
         on_lost: Callable[[BackpackError | None], None],
         on_report: Callable[[StreamReport], None] | None = None,
+        on_word: Callable[[FromOutput], None] | None = None,
     ) -> None:
         self.id = new_id()
         self._opening = opening
         self._on_opened = on_opened
         self._on_lost = on_lost
         self._on_report = on_report
+        self._on_word = on_word
         # Guards those below; notified when one changes.
         self._changed = threading.Condition()
         self._leaving = False
@@ -136,7 +146,7 @@ class Tenancy:
         """Give the messages that open it anew."""
         return self._opening(self.id)
 
-    def handle(self, message: Opened | Failed | Closed | StreamReport) -> None:
+    def handle(self, message: Opened | Failed | Closed | StreamReport | FromOutput) -> None:
         """Take an answer of the streaming process."""
         if isinstance(message, Opened):
             self._on_opened(message)
@@ -148,6 +158,9 @@ class Tenancy:
             self._set_answer(error)
         elif isinstance(message, Closed):
             self._set_closed()
+        elif isinstance(message, FromOutput):
+            if self._on_word is not None:
+                self._on_word(message)
         elif self._on_report is not None:
             self._on_report(message)
 

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backpack.errors import BackpackError
-    from backpack.handover.messages import Closed, Failed, Message, Opened, StreamReport
+    from backpack.handover.messages import (
+        Closed,
+        Failed,
+        FromOutput,
+        Message,
+        Opened,
+        StreamReport,
+    )
 
 __all__ = ["Tenant", "new_id"]
 
@@ -33,7 +40,7 @@ class Tenant(Protocol):
     def opening(self) -> Sequence[tuple[Message, Sequence[int]]]:
         """Give the messages that open it anew; their descriptors become ours to close."""
 
-    def handle(self, message: Opened | Failed | Closed | StreamReport) -> None:
+    def handle(self, message: Opened | Failed | Closed | StreamReport | FromOutput) -> None:
         """Take a message that concerns this tenant."""
 
     def went_away(self, error: BackpackError | None) -> None:

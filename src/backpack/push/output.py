@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from backpack.errors import PipelineError
 from backpack.gst.gi import GLib, Gst
 from backpack.handover.backoff import Backoff
+from backpack.hub.output import QuietOutput
 from backpack.hub.queue import DropPolicy
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _STABLE_SECONDS = 10.0
 """A pipeline that ran so long has worked: the next failure is a first one."""
 
 
-class GstOutput:
+class GstOutput(QuietOutput):
     """
     Be a reader of a hub that pushes into a pipeline; start it again when it fails.
 

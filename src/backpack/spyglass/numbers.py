@@ -29,6 +29,8 @@ class StreamNumbers:
     def __init__(self) -> None:
         self._report: Mapping[str, Any] = {}
         self._carried = dict.fromkeys(_COUNTERS, 0)
+        # The place of an output → what it has counted in earlier processes.
+        self._carried_of_outputs: dict[int, dict[str, Any]] = {}
 
     def report(self, numbers: Mapping[str, Any]) -> None:
         """Take what the streaming process tells now."""
@@ -38,6 +40,9 @@ class StreamNumbers:
         """Go on with another streaming process, which counts from zero."""
         for name in _COUNTERS:
             self._carried[name] += self._report.get(name, 0)
+        for place, told in enumerate(self._report.get("outputs", [])):
+            carried = self._carried_of_outputs.get(place, {})
+            self._carried_of_outputs[place] = _added(carried, told.get("counters", {}))
         self._report = {}
 
     def rest(self) -> None:
@@ -58,6 +63,28 @@ class StreamNumbers:
         """Give everything under the names of `Stats`."""
         counted = {name: self._carried[name] + self._report.get(name, 0) for name in _COUNTERS}
         return {**self._report, **counted}
+
+    def outputs(self, count: int) -> list[dict[str, Any]]:
+        """Give what each output tells, with what it has counted in earlier processes."""
+        told = [*self._report.get("outputs", []), *({} for _ in range(count))][:count]
+        return [
+            {
+                **{name: value for name, value in one.items() if name != "counters"},
+                **_added(self._carried_of_outputs.get(place, {}), one.get("counters", {})),
+            }
+            for place, one in enumerate(told)
+        ]
+
+
+def _added(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """Add counters, and those that stand by cause."""
+    total = dict(left)
+    for name, value in right.items():
+        if isinstance(value, dict):
+            total[name] = _added(total.get(name, {}), value)
+        else:
+            total[name] = total.get(name, 0) + value
+    return total
 
 
 def as_stats(numbers: Mapping[str, Any]) -> Stats:

@@ -11,7 +11,7 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Output", "as_output", "mask"]
+__all__ = ["Correspondent", "Output", "as_output", "mask"]
 
 
 @runtime_checkable
@@ -33,6 +33,30 @@ class Output(Protocol):
 
     def urls(self) -> list[str]:
         """Give the addresses at which it can be watched."""
+
+
+@runtime_checkable
+class Correspondent(Output, Protocol):
+    """An output whose two ends, here and in the streaming process, talk to each other."""
+
+    deliver_seconds: float
+    """How long a stop may take at least: it delivers to somebody far away."""
+
+    def connect(self, say: Callable[[dict[str, Any]], None]) -> None:
+        """
+        Take the line to the other end, before each opening of the stream.
+
+        Args:
+            say: May be called on any thread. What is said while the other
+                end is away is lost.
+
+        """
+
+    def hear(self, body: dict[str, Any]) -> None:
+        """Take what the other end says. On the supervisor's thread; must not wait."""
+
+    def numbers(self) -> dict[str, Any]:
+        """Give what this end knows, to be told with what the other one counts. Never waits."""
 
 
 # The scheme of a URL → the function that makes the output. Rooms are named

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from backpack.handover.child import cpu_seconds
-from backpack.handover.messages import AttachRing, CloseStream, OpenStream
+from backpack.handover.messages import AttachRing, CloseStream, OpenStream, ToOutput
 from backpack.handover.tenancy import Tenancy
 from backpack.spyglass.numbers import StreamNumbers
+from backpack.spyglass.outputs import Correspondent
 from backpack.spyglass.state import ACCEPTING, Course, Event, State
 from backpack.spyglass.tally import Outcome
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from backpack.errors import BackpackError
-    from backpack.handover.messages import Message, Opened, StreamReport
+    from backpack.handover.messages import FromOutput, Message, Opened, StreamReport
     from backpack.settings import StreamSettings
+    from backpack.spyglass.outputs import Output
     from backpack.spyglass.writer import FrameWriter
 
 __all__ = ["DRAIN_SECONDS", "RemoteStream"]
 
 DRAIN_SECONDS = 1.0
 """How long a stop waits for what was put before it to go out."""
+
+TELL_SECONDS = 0.5
+"""How much longer it waits to be told what was not delivered."""
 
 
 class RemoteStream:
@@ -38,7 +44,7 @@ class RemoteStream:
 
     Args:
         frames: Takes the frames of this stream.
-        describe: Gives the descriptions of the outputs.
+        outputs: Where it goes.
         logger: Where changes of state go.
         reason: Why it is stopped, where that needs saying.
 
@@ -47,12 +53,18 @@ class RemoteStream:
     def __init__(
         self,
         frames: FrameWriter,
-        describe: Callable[[], list[dict[str, Any]]],
+        outputs: Sequence[Output],
         logger: logging.Logger,
         reason: str = "",
     ) -> None:
         self._frames = frames
-        self._describe = describe
+        self._outputs = outputs
+        # Those whose two ends talk to each other, by their place.
+        self._talking = {
+            place: output
+            for place, output in enumerate(outputs)
+            if isinstance(output, Correspondent)
+        }
         self._logger = logger
         # Guards everything below. Held for moments only; taken before the
         # lock of the frame writer where both are.
@@ -89,6 +101,7 @@ class RemoteStream:
             on_opened=self._on_opened,
             on_lost=self._on_lost,
             on_report=self._on_report,
+            on_word=self._on_word,
         )
         supervisor = tenancy.supervisor
         supervisor.gst_log_file = gst_log_file or supervisor.gst_log_file
@@ -123,8 +136,10 @@ class RemoteStream:
             # Before the goodbye, so that no frame comes after it.
             self._enter(Event.STOP)
         self._log_changes()
-        goodbye = CloseStream(tenancy.id, min(DRAIN_SECONDS, timeout))
-        if not tenancy.close(goodbye, timeout) and timeout:
+        goodbye = CloseStream(tenancy.id, min(DRAIN_SECONDS, timeout), timeout)
+        # Outputs that deliver for so long still have to say how it went.
+        patience = timeout + TELL_SECONDS if self._talking and timeout else timeout
+        if not tenancy.close(goodbye, patience) and timeout:
             self._logger.warning("The stream was not closed within %.1f s.", timeout)
         with self._lock:
             self._tenancy = None
@@ -153,8 +168,11 @@ class RemoteStream:
     def _opening(
         self, number: int, settings: StreamSettings
     ) -> list[tuple[Message, Sequence[int]]]:
+        for place, output in self._talking.items():
+            output.connect(functools.partial(self._say, place))
+        descriptions = [output.describe() for output in self._outputs]
         messages: list[tuple[Message, Sequence[int]]] = [
-            (OpenStream(number, asdict(settings), self._describe()), ())
+            (OpenStream(number, asdict(settings), descriptions), ())
         ]
         fds = self._frames.copy_ring_fds()
         if fds:
@@ -185,6 +203,16 @@ class RemoteStream:
         with self._lock:
             self._numbers.report(message.numbers)
             self._error = message.numbers.get("error")
+
+    def _say(self, place: int, body: dict[str, Any]) -> None:
+        tenancy = self._tenancy
+        if tenancy is not None:
+            tenancy.send(ToOutput(tenancy.id, place, body))
+
+    def _on_word(self, message: FromOutput) -> None:
+        output = self._talking.get(message.output)
+        if output is not None:
+            output.hear(message.body)
 
     def _enter(self, event: Event, reason: str = "") -> None:
         """Go to the state that an event leads to. Called with the lock held."""
@@ -223,7 +251,10 @@ class RemoteStream:
                 "reason": self._course.reason,
                 "error": self._error or self._frames.error,
             }
+            told = self._numbers.outputs(len(self._outputs))
             tenancy = self._tenancy
+        own = {place: output.numbers() for place, output in self._talking.items()}
+        numbers["outputs"] = [{**one, **own.get(place, {})} for place, one in enumerate(told)]
         if tenancy is not None:
             pid = tenancy.supervisor.pid
             numbers["streamer_pid"] = pid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from backpack.errors import StateError
 from backpack.settings import StreamSettings, is_disabled
 from backpack.spyglass.numbers import as_stats
-from backpack.spyglass.outputs import as_output
+from backpack.spyglass.outputs import Correspondent, as_output
 from backpack.spyglass.remote import DRAIN_SECONDS, RemoteStream
 from backpack.spyglass.state import State as _State
 from backpack.spyglass.tally import Outcome
@@ -34,6 +35,9 @@ __all__ = ["SpyGlass"]
 
 _ACCEPTED = Outcome.ACCEPTED
 _STREAMING = _State.STREAMING
+
+STOP_SECONDS = 3.0
+"""How long a stop may take by default."""
 
 _instances: weakref.WeakSet[SpyGlass] = weakref.WeakSet()
 
@@ -108,7 +112,7 @@ class SpyGlass:
             else logging.getLogger("backpack.spyglass")
         )
         self._settings = StreamSettings(fps, width, height, bitrate_kbps, encoder, linger_seconds)
-        self._outputs = made = [
+        self._outputs = [
             as_output(given, allow_anonymous=allow_anonymous, required=required)
             for given in outputs
         ]
@@ -124,7 +128,7 @@ class SpyGlass:
         self._frames = FrameWriter(self._settings.max_fps)
         self._stream = RemoteStream(
             self._frames,
-            lambda: [output.describe() for output in made],
+            self._outputs,
             self.logger,
             "BACKPACK_DISABLE is set." if self._disabled else "",
         )
@@ -181,15 +185,23 @@ class SpyGlass:
                 )
                 undo.pop_all()
 
-    def stop_streaming(self, timeout: float = 3.0) -> None:
+    def stop_streaming(self, timeout: float | None = None) -> None:
         """
         Deliver what was put before, and close the outputs.
 
-        Does nothing where it is not streaming. Delivery gets one second, and
-        the whole call ``timeout`` seconds at the most.
+        Does nothing where it is not streaming. Viewers of our own servers get
+        it within a second; an output that sends it far away gets the whole
+        time, and the log says what was not delivered.
+
+        Args:
+            timeout: Seconds that the call may take. None: 3, or 5 where an
+                output sends far away.
+
         """
         if self._is_forked_copy:
             return
+        if timeout is None:
+            timeout = max([STOP_SECONDS, *self._deliver_seconds()])
         # A start that still waits on another thread is not waited for.
         self._stream.give_up()
         with self._life:
@@ -208,6 +220,10 @@ class SpyGlass:
     ) -> None:
         """Stop streaming."""
         self.stop_streaming()
+
+    def _deliver_seconds(self) -> list[float]:
+        """Give how long each output that sends far away asks for."""
+        return [one.deliver_seconds for one in self._outputs if isinstance(one, Correspondent)]
 
     def _stop(self, timeout: float) -> None:
         if not self._stream.is_open:
@@ -329,6 +345,18 @@ class SpyGlass:
                 f"{call}() was called in a process that was forked from the one that made this "
                 "SpyGlass. Make a new SpyGlass in the forked process."
             )
+
+
+def _at_exit() -> None:
+    """Deliver, where the application has not stopped what it has started."""
+    for instance in list(_instances):
+        if instance._deliver_seconds():  # noqa: SLF001 - our own
+            instance.stop_streaming()
+
+
+# Before the one of the supervisor, which ends the streaming process: the last
+# that was registered is the first to be called.
+atexit.register(_at_exit)
 
 
 def _after_fork_in_child() -> None:

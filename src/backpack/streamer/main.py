@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 EXIT_UNAVAILABLE = 3
-FLUSH_SECONDS = 5
-"""How long the process outlives the application at the most."""
+HANG_SECONDS = 2.0
+"""How much longer than it may take the end is waited for."""
 
 
 class ChannelHandler(logging.Handler):
@@ -75,16 +76,17 @@ def main(arguments: Sequence[str]) -> int:
     logger.propagate = False
     version = ".".join(map(str, sys.version_info[:3]))
     _say(channel, Ready(PROTOCOL_VERSION, version, f"GStreamer {gstreamer_version()}"))
-    streamer = Streamer(channel)
-    streamer.run()
-    # Whatever hangs from here on (a driver, a TLS handshake) is not waited for.
-    signal.alarm(FLUSH_SECONDS)
-    streamer.close()
+    Streamer(channel, _set_alarm).run()
     channel.close()
     logging.shutdown()
     # GStreamer's own threads have nothing left to do, and destructors of
     # drivers are where processes hang.
     os._exit(0)
+
+
+def _set_alarm(seconds: float) -> None:
+    """Whatever hangs at the end (a driver, a TLS handshake) is not waited for."""
+    signal.alarm(math.ceil(seconds + HANG_SECONDS))
 
 
 def _say(channel: Channel, message: Message) -> None:

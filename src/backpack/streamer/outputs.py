@@ -1,175 +1,34 @@
-"""Open the servers and outputs that streams go to."""
+"""Open the outputs that streams go to."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from backpack.errors import BackpackError, SettingsError
-from backpack.gst.gi import GLib
+from backpack.errors import SettingsError
+from backpack.hub.output import QuietOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backpack.handover.messages import OpenServer
     from backpack.hub.hub import Hub
-    from backpack.rtsp.server import Server
+    from backpack.hub.output import OpenOutput
+    from backpack.streamer.board import ServerBoard
 
-__all__ = ["OpenOutput", "ServerBoard", "open_outputs"]
-
-logger = logging.getLogger(__name__)
-
-_RETRY_MS = 2000
+__all__ = ["Line", "open_outputs"]
 
 
-class OpenOutput(Protocol):
-    """An output that is open, in the streaming process. Main thread's."""
+class Line(Protocol):
+    """What an output may tell, on any thread."""
 
-    @property
-    def viewers(self) -> int:
-        """How many watch through it now."""
+    def say(self, body: dict[str, Any]) -> None:
+        """Say something to its other end, in the application."""
 
-    @property
-    def lost(self) -> int:
-        """How many pictures it could not take in time."""
-
-    def close(self) -> None:
-        """Close it. Idempotent."""
+    def news(self) -> None:
+        """Say that its numbers are worth telling."""
 
 
-class ServerBoard:
-    """
-    Bring servers and the streams on them together, whichever comes first.
-
-    A stream names its server by number; the application may start the server
-    later, stop it, and start it again. Everything runs on the main thread.
-    """
-
-    def __init__(self) -> None:
-        self._servers: dict[int, Server] = {}
-        self._ports: dict[int, int] = {}
-        # Server → path → what is to be served there.
-        self._mounts: dict[int, dict[str, Hub]] = {}
-        self._launches: dict[int, dict[str, str]] = {}
-        # Servers that could not be opened → the timer of the next try.
-        self._retries: dict[int, int] = {}
-
-    def open(
-        self,
-        order: OpenServer,
-        *,
-        on_open: Callable[[int, int], None],
-        on_failed: Callable[[int, BackpackError], None],
-    ) -> None:
-        """
-        Open a server, or give an open one the pipelines it is to serve.
-
-        One that cannot be opened is tried again until the application closes
-        it: after a restart its port may be taken for a while.
-        """
-        self._forget_retry(order.id)
-        try:
-            if order.id not in self._servers:
-                self._open(order)
-            self._serve_launches(order)
-        except BackpackError as error:
-            on_failed(order.id, error)
-            if order.id not in self._servers:
-                self._retries[order.id] = GLib.timeout_add(
-                    _RETRY_MS, self._retry, order, on_open, on_failed
-                )
-            return
-        on_open(order.id, self._ports[order.id])
-
-    def close_server(self, number: int) -> None:
-        """Close a server; streams that name it wait for it to come back."""
-        self._forget_retry(number)
-        self._launches.pop(number, None)
-        server = self._servers.pop(number, None)
-        if server is not None:
-            server.close()
-
-    def mount(self, number: int, path: str, hub: Hub) -> None:
-        """
-        Serve a stream at a path of a server, now or when it is opened.
-
-        Raises:
-            BackpackError: The path cannot be served.
-
-        """
-        server = self._servers.get(number)
-        if server is not None:
-            server.mount(path, hub)
-        self._mounts.setdefault(number, {})[path] = hub
-
-    def unmount(self, number: int, path: str) -> None:
-        """Serve a stream no longer; its viewers get a clear end."""
-        self._mounts.get(number, {}).pop(path, None)
-        server = self._servers.get(number)
-        if server is not None:
-            server.unmount(path)
-
-    def viewers(self, number: int, path: str) -> int:
-        """Count those who watch at a path."""
-        server = self._servers.get(number)
-        return 0 if server is None else server.viewers(path)
-
-    def lost(self, number: int, path: str) -> int:
-        """Count the pictures that viewers at a path could not take in time."""
-        server = self._servers.get(number)
-        return 0 if server is None else server.lost(path)
-
-    def close(self) -> None:
-        """Close all servers."""
-        for number in [*self._servers, *self._retries]:
-            self.close_server(number)
-
-    def _open(self, order: OpenServer) -> None:
-        if order.kind != "rtsp":
-            raise SettingsError(f"There is no server of the kind {order.kind!r}.")
-        # Who serves no RTSP does not need its library.
-        from backpack.rtsp.server import Server  # noqa: PLC0415
-        from backpack.rtsp.settings import RTSPServerSettings  # noqa: PLC0415
-
-        server = Server(RTSPServerSettings.from_dict(order.settings))
-        with contextlib.ExitStack() as undo:
-            undo.callback(server.close)
-            port = server.open()
-            for path, hub in self._mounts.get(order.id, {}).items():
-                server.mount(path, hub)
-            undo.pop_all()
-        self._servers[order.id] = server
-        self._ports[order.id] = port
-
-    def _serve_launches(self, order: OpenServer) -> None:
-        server = self._servers[order.id]
-        served = self._launches.setdefault(order.id, {})
-        for path in [path for path in served if order.launches.get(path) != served[path]]:
-            server.unmount(path)
-            del served[path]
-        for path, text in order.launches.items():
-            if path not in served:
-                server.mount_launch(path, text)
-                served[path] = text
-
-    def _retry(
-        self,
-        order: OpenServer,
-        on_open: Callable[[int, int], None],
-        on_failed: Callable[[int, BackpackError], None],
-    ) -> bool:
-        del self._retries[order.id]
-        self.open(order, on_open=on_open, on_failed=on_failed)
-        return GLib.SOURCE_REMOVE
-
-    def _forget_retry(self, number: int) -> None:
-        timer = self._retries.pop(number, 0)
-        if timer:
-            GLib.source_remove(timer)
-
-
-class _RtspMount:
+class _RtspMount(QuietOutput):
     """A stream at one path of one RTSP server."""
 
     def __init__(self, board: ServerBoard, number: int, path: str, hub: Hub) -> None:
@@ -191,10 +50,19 @@ class _RtspMount:
 
 
 def open_outputs(
-    descriptions: Sequence[dict[str, Any]], hub: Hub, board: ServerBoard
+    descriptions: Sequence[dict[str, Any]],
+    hub: Hub,
+    board: ServerBoard,
+    line: Callable[[int], Line],
 ) -> list[OpenOutput]:
     """
     Open all outputs of a stream, or none.
+
+    Args:
+        descriptions: What the application has described.
+        hub: The stream.
+        board: The servers.
+        line: Gives each output, by its place, a line to the application.
 
     Raises:
         BackpackError: One cannot be opened; those before it are closed again.
@@ -202,22 +70,44 @@ def open_outputs(
     """
     with contextlib.ExitStack() as undo:
         opened: list[OpenOutput] = []
-        for description in descriptions:
-            output = _open_output(description, hub, board)
+        for place, description in enumerate(descriptions):
+            output = _open_output(description, hub, board, line(place))
             undo.callback(output.close)
             opened.append(output)
         undo.pop_all()
         return opened
 
 
-def _open_output(description: dict[str, Any], hub: Hub, board: ServerBoard) -> OpenOutput:
+# Rooms are imported when they are first needed: who streams over RTSP only
+# needs no other room's libraries.
+def _open_output(
+    description: dict[str, Any], hub: Hub, board: ServerBoard, line: Line
+) -> OpenOutput:
     kind = description.get("kind")
     if kind == "rtsp":
         return _RtspMount(board, description["server"], description["path"], hub)
     if kind == "gstreamer":
         from backpack.push.output import GstOutput  # noqa: PLC0415
 
-        output = GstOutput(hub, description["pipeline"], repeats=description["repeats"])
-        output.open()
-        return output
+        sink = GstOutput(hub, description["pipeline"], repeats=description["repeats"])
+        sink.open()
+        return sink
+    if kind == "kvs":
+        from backpack.kvs.upload.output import KVSUpload  # noqa: PLC0415
+        from backpack.kvs.upload.settings import UploadSettings  # noqa: PLC0415
+
+        upload = KVSUpload(
+            hub, UploadSettings.from_dict(description), say=line.say, on_news=line.news
+        )
+        upload.open()
+        return upload
+    if kind == "kvssink":
+        from backpack.kvs.sink.output import KVSSinkOutput  # noqa: PLC0415
+        from backpack.kvs.sink.settings import SinkSettings  # noqa: PLC0415
+
+        child = KVSSinkOutput(
+            hub, SinkSettings.from_dict(description), say=line.say, on_news=line.news
+        )
+        child.open()
+        return child
     raise SettingsError(f"There is no output of the kind {kind!r}.")

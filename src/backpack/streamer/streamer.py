@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from backpack.errors import BackpackError, SettingsError
+from backpack.errors import BackpackError, OutputError, SettingsError
 from backpack.gst.gi import GLib, Gst
 from backpack.handover.channel import Channel, ChannelClosed
 from backpack.handover.messages import (
@@ -16,6 +17,7 @@ from backpack.handover.messages import (
     CloseServer,
     CloseStream,
     Failed,
+    FromOutput,
     Hello,
     Message,
     Opened,
@@ -23,11 +25,14 @@ from backpack.handover.messages import (
     OpenStream,
     Shutdown,
     StreamReport,
+    ToOutput,
 )
 from backpack.handover.ring import RingReader
 from backpack.settings import StreamSettings
+from backpack.streamer.board import ServerBoard
 from backpack.streamer.governor import Governor, time_on_cpu
-from backpack.streamer.outputs import OpenOutput, ServerBoard, open_outputs
+from backpack.streamer.lodger import Lodger
+from backpack.streamer.outputs import open_outputs
 from backpack.streamer.stream import Stream
 
 if TYPE_CHECKING:
@@ -39,25 +44,30 @@ logger = logging.getLogger(__name__)
 
 _REPORT_MS = 1000
 _FINISH_POLL_MS = 5
+_DELIVER_POLL_MS = 50
+_LAST_FRAME_SECONDS = 0.2
+FLUSH_SECONDS = 5.0
+"""How long outputs may deliver what they have when the application has gone."""
+LONGEST_FLUSH_SECONDS = 30.0
+"""The same, while they get somewhere."""
 _READABLE = GLib.IOCondition.IN | GLib.IOCondition.HUP | GLib.IOCondition.ERR
 
 
-class _Lodger:
-    """A stream, its outputs, and what the application was told of it. Main thread's."""
+class _Line:
+    """Let one output talk to the application. Any thread."""
 
-    def __init__(self, stream: Stream, outputs: list[OpenOutput]) -> None:
-        self.stream = stream
-        self.outputs = outputs
-        # Whether it ends: its outputs could not be opened, or it was said goodbye.
-        self.is_leaving = False
+    def __init__(self, streamer: Streamer, number: int, place: int) -> None:
+        self._streamer = streamer
+        self._number = number
+        self._place = place
 
-    def numbers(self) -> dict[str, Any]:
-        """Give everything that is counted, under the names of `Stats`."""
-        return {
-            **self.stream.numbers(),
-            "viewers": sum(output.viewers for output in self.outputs),
-            "lost": sum(output.lost for output in self.outputs),
-        }
+    def say(self, body: dict[str, Any]) -> None:
+        """Say something to its other end."""
+        self._streamer.say(FromOutput(self._number, self._place, body))
+
+    def news(self) -> None:
+        """Say that its numbers are worth telling."""
+        self._streamer.tell_news(self._number)
 
 
 class Streamer:
@@ -69,14 +79,18 @@ class Streamer:
 
     Args:
         channel: Our end of the control channel.
+        on_ending: Called when the end begins, and when it is to take longer:
+            with the seconds after which whatever hangs is not waited for.
 
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, on_ending: Callable[[float], None]) -> None:
         self._channel = channel
+        self._on_ending = on_ending
+        self._is_ending = False
         self._loop = GLib.MainLoop()
         self._board = ServerBoard()
-        self._lodgers: dict[int, _Lodger] = {}
+        self._lodgers: dict[int, Lodger] = {}
         self._passed_over: set[str] = set()
         self._governor = Governor()
         # Sources of the main loop; 0: none.
@@ -89,21 +103,35 @@ class Streamer:
             OpenStream: self._on_open_stream,
             AttachRing: self._on_attach_ring,
             CloseStream: self._on_close_stream,
+            ToOutput: self._on_to_output,
             Shutdown: self._on_shutdown,
         }
 
     def run(self) -> None:
-        """Serve until the application says goodbye, or has gone."""
+        """Serve until the application says goodbye, or has gone, and all is delivered."""
         watch(self._channel.fileno(), _READABLE, self._on_readable)
         self._loop.run()
 
-    def close(self) -> None:
-        """Close whatever is open, what was put first."""
-        for lodger in self._lodgers.values():
-            lodger.stream.finish(0.2)
-        for number in list(self._lodgers):
-            self._close_stream(number)
-        self._board.close()
+    def _end(self, *, orphaned: bool) -> None:
+        """Begin to end. Idempotent."""
+        if orphaned:
+            for lodger in self._lodgers.values():
+                lodger.orphaned()
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._on_ending(FLUSH_SECONDS)
+        longest_seconds = LONGEST_FLUSH_SECONDS if orphaned else 0.0
+        for number, lodger in self._lodgers.items():
+            self._let_go(
+                number, lodger, _LAST_FRAME_SECONDS, FLUSH_SECONDS, longest_seconds=longest_seconds
+            )
+        self._end_when_empty()
+
+    def _end_when_empty(self) -> None:
+        if self._is_ending and not self._lodgers:
+            self._board.close()
+            self._loop.quit()
 
     # --- the channel -----------------------------------------------------------
 
@@ -111,7 +139,7 @@ class Streamer:
         try:
             messages = self._channel.receive()
         except ChannelClosed:
-            self._loop.quit()
+            self._end(orphaned=True)
             return GLib.SOURCE_REMOVE
         for message, fds in messages:
             handler = self._handlers.get(type(message))
@@ -125,21 +153,23 @@ class Streamer:
                 logger.exception("%s could not be followed.", type(message).__name__)
         return GLib.SOURCE_CONTINUE
 
-    def _say(self, message: Message) -> None:
-        try:
+    def say(self, message: Message) -> None:
+        """Send a message. Any thread."""
+        # Where nobody is left to read it, whoever reads from him notices.
+        with contextlib.suppress(ChannelClosed):
             self._channel.send(message)
-        except ChannelClosed:
-            self._loop.quit()
-        if self._channel.has_pending and not self._flush_timer:
+        if self._channel.has_pending:
+            _later(self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        if not self._flush_timer:
             self._flush_timer = GLib.timeout_add(10, self._flush)
 
     def _flush(self) -> bool:
-        try:
+        with contextlib.suppress(ChannelClosed):
             self._channel.flush()
-        except ChannelClosed:
-            self._loop.quit()
-        if self._channel.has_pending:
-            return GLib.SOURCE_CONTINUE
+            if self._channel.has_pending:
+                return GLib.SOURCE_CONTINUE
         self._flush_timer = 0
         return GLib.SOURCE_REMOVE
 
@@ -164,7 +194,7 @@ class Streamer:
         try:
             fd = os.pidfd_open(pid)
         except ProcessLookupError:
-            self._loop.quit()
+            self._end(orphaned=True)
             return
         except OSError:
             return
@@ -172,24 +202,24 @@ class Streamer:
 
     def _on_parent_gone(self, fd: int, _condition: GLib.IOCondition) -> bool:
         os.close(fd)
-        self._loop.quit()
+        self._end(orphaned=True)
         return GLib.SOURCE_REMOVE
 
     def _on_shutdown(self, _message: Shutdown, _: list[int]) -> None:
-        self._loop.quit()
+        self._end(orphaned=False)
 
     def _on_open_server(self, order: OpenServer, _: list[int]) -> None:
         self._board.open(order, on_open=self._on_server_open, on_failed=self._on_failed)
 
     def _on_server_open(self, number: int, port: int) -> None:
-        self._say(Opened(number, {"port": port}))
+        self.say(Opened(number, {"port": port}))
 
     def _on_failed(self, number: int, error: BackpackError) -> None:
-        self._say(Failed(number, type(error).__name__, str(error)))
+        self.say(Failed(number, type(error).__name__, str(error)))
 
     def _on_close_server(self, order: CloseServer, _: list[int]) -> None:
         self._board.close_server(order.id)
-        self._say(Closed(order.id))
+        self.say(Closed(order.id))
 
     def _on_open_stream(self, order: OpenStream, _: list[int]) -> None:
         number = order.id
@@ -202,21 +232,23 @@ class Streamer:
             settings,
             passed_over=self._passed_over,
             on_ready=lambda error: _later(self._on_stream_ready, number, error),
-            on_news=lambda: _later(self._on_news, number),
+            on_news=lambda: self.tell_news(number),
         )
-        self._lodgers[number] = lodger = _Lodger(stream, [])
+        self._lodgers[number] = lodger = Lodger(stream)
         try:
-            lodger.outputs = open_outputs(order.outputs, stream.hub, self._board)
+            lodger.outputs = open_outputs(
+                order.outputs, stream.hub, self._board, lambda place: _Line(self, number, place)
+            )
         except BackpackError as error:
             self._on_failed(number, error)
-            self._let_go(number, lodger, 0.0)
+            self._let_go(number, lodger)
 
     def _on_stream_ready(self, number: int, error: BackpackError | None) -> None:
         lodger = self._lodgers.get(number)
         if lodger is None or lodger.is_leaving:
             return
         if error is None:
-            self._say(Opened(number))
+            self.say(Opened(number))
         else:
             self._on_failed(number, error)
 
@@ -228,46 +260,63 @@ class Streamer:
             return
         lodger.stream.attach_ring(RingReader(*fds))
 
+    def _on_to_output(self, order: ToOutput, _: list[int]) -> None:
+        lodger = self._lodgers.get(order.id)
+        if lodger is not None and order.output < len(lodger.outputs):
+            lodger.outputs[order.output].hear(order.body)
+
     def _on_close_stream(self, order: CloseStream, _: list[int]) -> None:
         lodger = self._lodgers.get(order.id)
         if lodger is None:
-            self._say(Closed(order.id))
+            self.say(Closed(order.id))
             return
-        self._let_go(order.id, lodger, order.seconds)
+        self._let_go(order.id, lodger, order.seconds, order.deliver_seconds)
 
-    def _let_go(self, number: int, lodger: _Lodger, seconds: float) -> None:
-        lodger.stream.finish(seconds)
+    def _let_go(
+        self,
+        number: int,
+        lodger: Lodger,
+        seconds: float = 0.0,
+        deliver_seconds: float = 0.0,
+        *,
+        longest_seconds: float = 0.0,
+    ) -> None:
         if not lodger.is_leaving:
-            lodger.is_leaving = True
             # The loop must not wait: other streams and all viewers live on it.
-            GLib.timeout_add(_FINISH_POLL_MS, self._when_finished, number)
+            GLib.timeout_add(_FINISH_POLL_MS, self._when_over, number, lodger)
+        lodger.finish(seconds, deliver_seconds=deliver_seconds, longest_seconds=longest_seconds)
 
-    def _when_finished(self, number: int) -> bool:
-        lodger = self._lodgers.get(number)
-        if lodger is not None and not lodger.stream.finished:
-            return GLib.SOURCE_CONTINUE
-        self._close_stream(number)
-        self._say(Closed(number))
-        return GLib.SOURCE_REMOVE
-
-    def _close_stream(self, number: int) -> None:
-        lodger = self._lodgers.pop(number, None)
-        if lodger is None:
-            return
-        # Outputs last: what the encoder still held goes out to them.
-        lodger.stream.finish(0.0)
-        lodger.stream.join()
-        for output in lodger.outputs:
-            output.close()
-        lodger.stream.close()
+    def _when_over(self, number: int, lodger: Lodger, *, slowly: bool = False) -> bool:
+        if lodger.is_over:
+            if lodger.outputs:
+                # What was delivered at the very end; one that never opened has no say.
+                self._report(number, lodger)
+            del self._lodgers[number]
+            lodger.close()
+            self.say(Closed(number))
+            self._end_when_empty()
+            return GLib.SOURCE_REMOVE
+        if lodger.is_delivering and not slowly:
+            if self._is_ending:
+                self._on_ending(LONGEST_FLUSH_SECONDS)
+            GLib.timeout_add(_DELIVER_POLL_MS, lambda: self._when_over(number, lodger, slowly=True))
+            return GLib.SOURCE_REMOVE
+        return GLib.SOURCE_CONTINUE
 
     # --- reports ---------------------------------------------------------------
+
+    def tell_news(self, number: int) -> None:
+        """Learn that a stream's numbers are worth telling. Any thread."""
+        _later(self._on_news, number)
 
     def _on_news(self, number: int) -> None:
         lodger = self._lodgers.get(number)
         if lodger is None:
             return
         self._report(number, lodger)
+        failure = lodger.take_failure()
+        if failure:
+            self._on_failed(number, OutputError(failure))
         if lodger.stream.is_wanted and not self._report_timer:
             # Runs only while somebody watches: an idle process never wakes up.
             self._report_timer = GLib.timeout_add(_REPORT_MS, self._report_all)
@@ -295,8 +344,8 @@ class Streamer:
         for lodger in self._lodgers.values():
             lodger.stream.ask_for(interval_ns)
 
-    def _report(self, number: int, lodger: _Lodger) -> None:
-        self._say(StreamReport(number, lodger.numbers()))
+    def _report(self, number: int, lodger: Lodger) -> None:
+        self.say(StreamReport(number, lodger.numbers()))
 
 
 def watch(

@@ -1,0 +1,83 @@
+"""Say what an output is in the streaming process: something open that can be asked and closed."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+__all__ = ["OpenOutput", "QuietOutput"]
+
+
+class OpenOutput(Protocol):
+    """
+    An output that is open.
+
+    All of this is called on the main thread, and none of it waits: all streams
+    and all viewers live there.
+    """
+
+    @property
+    def viewers(self) -> int:
+        """How many watch through it now."""
+
+    @property
+    def lost(self) -> int:
+        """How many pictures it could not take in time."""
+
+    @property
+    def trouble(self) -> str:
+        """What keeps it from delivering, and what helps. Empty: nothing."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has given up for good; `trouble` says why."""
+
+    def numbers(self) -> dict[str, Any]:
+        """
+        Give what it can tell of itself, as JSON would take it.
+
+        What stands under ``counters`` counts from the start of this process.
+        """
+
+    def hear(self, body: dict[str, Any]) -> None:
+        """Take what its other end, in the application, has to say."""
+
+    def orphaned(self) -> None:
+        """Learn that the application has gone: nobody answers any more."""
+
+    def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
+        """
+        Begin to end: no picture comes any more, deliver what there is.
+
+        Args:
+            seconds: How long that may take.
+            longest_seconds: How long it may take while it gets somewhere.
+
+        """
+
+    @property
+    def finished(self) -> bool:
+        """Whether what `finish` has begun is over."""
+
+    def close(self) -> None:
+        """Close it, whatever is left. Idempotent."""
+
+
+class QuietOutput:
+    """Be an output that has nothing to tell, and delivers as it goes."""
+
+    trouble = ""
+    failed = False
+    finished = True
+
+    def numbers(self) -> dict[str, Any]:
+        """Tell nothing."""
+        return {}
+
+    def hear(self, body: dict[str, Any]) -> None:
+        """Do nothing: nothing is said to it."""
+
+    def orphaned(self) -> None:
+        """Do nothing: nothing was asked."""
+
+    def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
+        """Do nothing: nothing waits."""

@@ -1,0 +1,104 @@
+"""Hold one stream with its outputs, from its opening until what it had is delivered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backpack.hub.output import OpenOutput
+    from backpack.streamer.stream import Stream
+
+__all__ = ["Lodger"]
+
+
+class Lodger:
+    """
+    A stream and its outputs. Main thread's.
+
+    Args:
+        stream: The stream.
+
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.outputs: list[OpenOutput] = []
+        # Whether it ends: its outputs could not be opened, or it was said goodbye.
+        self.is_leaving = False
+        # How long its outputs may take then, and how long while they get somewhere.
+        self._deliver_seconds = 0.0
+        self._longest_seconds = 0.0
+        self._is_delivering = False
+        # Whether the application knows that all outputs have given up.
+        self._has_told_failure = False
+
+    def numbers(self) -> dict[str, Any]:
+        """Give everything that is counted, under the names of `Stats`."""
+        numbers = self.stream.numbers()
+        return {
+            **numbers,
+            "viewers": sum(output.viewers for output in self.outputs),
+            "lost": sum(output.lost for output in self.outputs),
+            "error": numbers["error"] or self.trouble or None,
+            "outputs": [output.numbers() for output in self.outputs],
+        }
+
+    @property
+    def trouble(self) -> str:
+        """Tell what keeps outputs from delivering."""
+        return " ".join(output.trouble for output in self.outputs if output.trouble)
+
+    def take_failure(self) -> str:
+        """Say, once, why nothing will be delivered any more; nothing while something is."""
+        failed = self.outputs and all(output.failed for output in self.outputs)
+        if not failed or self._has_told_failure:
+            return ""
+        self._has_told_failure = True
+        return self.trouble or "The output has failed."
+
+    def finish(
+        self, seconds: float, *, deliver_seconds: float, longest_seconds: float = 0.0
+    ) -> None:
+        """
+        Begin to end; `is_over` tells when it has.
+
+        Args:
+            seconds: For encoding what was put.
+            deliver_seconds: For the outputs, after that.
+            longest_seconds: The same, while they get somewhere.
+
+        """
+        self.is_leaving = True
+        self.stream.finish(seconds)
+        self._deliver_seconds = deliver_seconds
+        self._longest_seconds = longest_seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether it has ended, and do what is next for that."""
+        if not self.stream.finished:
+            return False
+        if not self._is_delivering:
+            # Only now: the encoder had something for them still.
+            self._is_delivering = True
+            for output in self.outputs:
+                output.finish(self._deliver_seconds, self._longest_seconds)
+        return all(output.finished for output in self.outputs)
+
+    @property
+    def is_delivering(self) -> bool:
+        """Tell whether only its outputs are waited for."""
+        return self._is_delivering
+
+    def orphaned(self) -> None:
+        """Learn that the application has gone."""
+        for output in self.outputs:
+            output.orphaned()
+
+    def close(self) -> None:
+        """Close everything, whatever is left."""
+        self.stream.finish(0.0)
+        self.stream.join()
+        for output in self.outputs:
+            output.close()
+        self.stream.close()
