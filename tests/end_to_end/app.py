@@ -17,7 +17,8 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from backpack.rtsp import RTSPServer, RTSPSpyGlass  # noqa: E402 - found by the line above
+from backpack.kvs import KVSSpyGlass  # noqa: E402 - found by the line above
+from backpack.rtsp import RTSPServer, RTSPSpyGlass  # noqa: E402
 from backpack.spyglass import SpyGlass  # noqa: E402
 from tests.end_to_end.apps import Putter  # noqa: E402
 from tests.waiting import open_descriptors  # noqa: E402
@@ -29,13 +30,16 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=30)
     parser.add_argument("--orderly", action="store_true", help="end in order on SIGTERM")
     parser.add_argument("--own-server", action="store_true")
+    parser.add_argument("--kvs", metavar="JSON", help="what KVSSpyGlass is given")
     arguments = parser.parse_args()
     if arguments.orderly:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = RTSPServer(0)
-    if arguments.own_server:
+    if arguments.kvs:
+        spyglass: SpyGlass = KVSSpyGlass(**json.loads(arguments.kvs), required=True)
+    elif arguments.own_server:
         server.start()
-        spyglass: SpyGlass = RTSPSpyGlass(server, "/cam", required=True)
+        spyglass = RTSPSpyGlass(server, "/cam", required=True)
     else:
         spyglass = SpyGlass("rtsp://127.0.0.1:0/cam", required=True)
     putter = Putter(spyglass)

@@ -31,6 +31,8 @@ examples:
   spyglass doctor                   what is found here, and what to install
   spyglass serve clip.mp4 --loop    let others watch a file
   spyglass serve /dev/video0        ... a camera
+  spyglass kvs check --region us-east-1 --stream door
+                                    what keeps video from arriving in AWS
   spyglass serve --help             all options of a command
 
 {_EXIT_STATUS}"""
@@ -40,6 +42,7 @@ examples:
   spyglass serve clip.mp4 --loop
   spyglass serve /dev/video0 rtsp://127.0.0.1:8554/door --width 1280 --height 720
   spyglass serve rtsp://camera.local/main --fps 10
+  spyglass serve clip.mp4 --loop kvs://us-east-1/clip
   BACKPACK_USERS=ann:secret spyglass serve testsrc rtsp://0.0.0.0:8554/test
   spyglass serve clip.mp4 rtsps://0.0.0.0:8322/clip --users-file users.txt \\
       --certificate cert.pem --key key.pem
@@ -79,6 +82,17 @@ exit status:
 """
 
 
+_KVS_CHECK_EPILOG = """\
+Credentials are taken from where boto3 takes them: AWS_... variables,
+AWS_PROFILE, the role of the machine or container.
+
+exit status:
+  0    video arrives
+  1    it does not; the last line that failed says why, and what helps
+  2    it was asked wrongly
+"""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser; ``command`` is the name of the module that runs what was asked."""
     parser = argparse.ArgumentParser(
@@ -88,7 +102,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spyglass {version}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (_add_serve, _add_demo, _add_doctor):
+    for add in (_add_serve, _add_demo, _add_doctor, _add_kvs):
         add(commands)
     return parser
 
@@ -174,6 +188,20 @@ def _add_doctor(commands: _Commands) -> None:
     text = "Show what streaming needs, what of it is found, and what to install."
     parser = _add_command(commands, "doctor", text, _DOCTOR_EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+
+def _add_kvs(commands: _Commands) -> None:
+    text = "Find out what keeps a stream from Kinesis Video Streams."
+    parser = _add_command(commands, "kvs", text, "")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    text = "Try credentials, permissions, the endpoint, and an upload of two seconds."
+    check: argparse.ArgumentParser = actions.add_parser(
+        "check", help=text, description=text, epilog=_KVS_CHECK_EPILOG, formatter_class=_AsWritten
+    )
+    check.add_argument("--region", required=True, metavar="REGION", help="such as us-east-1")
+    check.add_argument("--stream", required=True, metavar="NAME", help="name of the stream")
+    check.add_argument("--create", action="store_true", help="create the stream if it is missing")
+    check.add_argument("--json", action="store_true", help="print one JSON object a finding")
 
 
 def _add_ending(parser: argparse.ArgumentParser) -> None:

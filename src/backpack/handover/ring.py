@@ -49,6 +49,7 @@ _WORD_LATEST = 1  # number of the newest frame << 8 | its slot
 _WORD_WANTED = 16  # 1 while somebody watches
 _WORD_BUSY = 17  # 1 + the slot that is being read, 0 for none: a hint
 _WORD_INTERVAL = 18  # fewest nanoseconds between frames that the reader wants
+_WORD_SHOWN = 19  # number of the newest frame that was encoded: outlives its reader
 _RECORDS = 32
 _RECORD_WORDS = 16
 
@@ -326,6 +327,20 @@ class RingReader:
         """Tell whether the writer has left the frame alone since it was taken."""
         record = _RECORDS + frame.slot * _RECORD_WORDS
         return self._words[record + _SEQUENCE] == frame.sequence
+
+    @property
+    def shown_number(self) -> int:
+        """Tell the number of the newest frame that this or an earlier reader has shown."""
+        return self._words[_WORD_SHOWN]
+
+    def note_shown(self, number: int) -> None:
+        """
+        Note that a frame was encoded: who comes after a crash must not show it anew.
+
+        Any thread; does nothing once it is closed.
+        """
+        with contextlib.suppress(ValueError):
+            self._words[_WORD_SHOWN] = number
 
     def release(self) -> None:
         """Say that no slot is being read."""

@@ -181,11 +181,14 @@ class Tenancy:
     def _raises(self, error: BackpackError) -> bool:
         """Tell whether somebody waits for us whom the error will be raised to."""
         with self._changed:
-            return self._is_awaited and (self._is_required or not _is_weather(error))
+            waits = self._is_awaited and self._answer is None
+            return waits and (self._is_required or not _is_weather(error))
 
     def _set_answer(self, answer: BackpackError | bool) -> None:  # noqa: FBT001
         with self._changed:
-            self._answer = answer
+            # The first one counts: what opened and then broke has opened.
+            if self._answer is None:
+                self._answer = answer
             self._changed.notify_all()
 
     def _set_closed(self) -> None:

@@ -28,6 +28,10 @@ class OpenOutput(Protocol):
         """What keeps it from delivering, and what helps. Empty: nothing."""
 
     @property
+    def opening(self) -> bool:
+        """Whether it is not known yet if it can be opened. Waiting for a network is no opening."""
+
+    @property
     def failed(self) -> bool:
         """Whether it has given up for good; `trouble` says why."""
 
@@ -66,6 +70,7 @@ class QuietOutput:
     """Be an output that has nothing to tell, and delivers as it goes."""
 
     trouble = ""
+    opening = False
     failed = False
     finished = True
 

@@ -1,1 +1,64 @@
-"""Send streams to AWS Kinesis Video Streams (KVS)."""
+"""
+Send streams to AWS Kinesis Video Streams (KVS): the classes that an application makes.
+
+They are loaded when they are first used: the streaming process, which has a
+part of this room too, may run under a Python without numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backpack.kvs.app_output import KVSOutput
+    from backpack.kvs.credentials import (
+        KVSCredentialsHandler,
+        KVSEnvironmentCredentialsHandler,
+        KVSFileCredentialsHandler,
+        KVSInlineCredentialsHandler,
+    )
+    from backpack.kvs.spyglass import KVSSpyGlass
+    from backpack.kvs.spyglass import KVSSpyGlass as KVSSkyLine  # noqa: F401
+    from backpack.kvs.stats import KVSStats
+
+__all__ = [
+    "KVSCredentialsHandler",
+    "KVSEnvironmentCredentialsHandler",
+    "KVSFileCredentialsHandler",
+    "KVSInlineCredentialsHandler",
+    "KVSOutput",
+    "KVSSpyGlass",
+    "KVSStats",
+]
+
+_HOMES = {
+    "KVSCredentialsHandler": "backpack.kvs.credentials",
+    "KVSEnvironmentCredentialsHandler": "backpack.kvs.credentials",
+    "KVSFileCredentialsHandler": "backpack.kvs.credentials",
+    "KVSInlineCredentialsHandler": "backpack.kvs.credentials",
+    "KVSOutput": "backpack.kvs.app_output",
+    "KVSSpyGlass": "backpack.kvs.spyglass",
+    "KVSStats": "backpack.kvs.stats",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name == "KVSSkyLine":
+        warnings.warn(  # deprecated in 1.0 - 2026-11-22
+            "backpack.kvs.KVSSkyLine is now called backpack.kvs.KVSSpyGlass.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    elif name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new_name = name.replace("SkyLine", "SpyGlass")
+    home = importlib.import_module(_HOMES[new_name])
+    # Kept: `from backpack.kvs import KVSSkyLine` asks twice and is warned once.
+    found = globals()[name] = getattr(home, new_name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

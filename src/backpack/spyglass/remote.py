@@ -192,11 +192,12 @@ class RemoteStream:
         with self._lock:
             if error is None:
                 self._enter(Event.AWAY, "The streaming process is being started again.")
+                self._frames.forget_reader()
+                self._numbers.carry_over()
             else:
+                # A streaming process that is there goes on counting.
                 self._error = str(error)
                 self._enter(Event.FAILED, str(error))
-            self._frames.forget_reader()
-            self._numbers.carry_over()
         self._log_changes()
 
     def _on_report(self, message: StreamReport) -> None:

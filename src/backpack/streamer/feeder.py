@@ -52,6 +52,8 @@ class Feeder:
         hub: Where the pictures go, and who says what viewers wait for.
         choice: Says which encoder; it has found one when `feed` is called.
         on_failed: Called, on any thread, when the encoder has failed.
+        on_shown: Called, on the encoder's thread, with the number of a put
+            frame that has gone to the hub.
         on_news: Called when the numbers are worth telling.
 
     """
@@ -63,12 +65,14 @@ class Feeder:
         choice: EncoderChoice,
         *,
         on_failed: Callable[[EncoderError], None],
+        on_shown: Callable[[int], None],
         on_news: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._hub = hub
         self._choice = choice
         self._on_failed = on_failed
+        self._on_shown = on_shown
         self._on_news = on_news
         self._encoder: Encoder | None = None
         self._size: tuple[int, int] | None = None
@@ -117,7 +121,8 @@ class Feeder:
         now_ns = time.monotonic_ns()
         frame = None if ring is None else ring.take()
         try:
-            action = self._decide(frame, now_ns)
+            shown_number = 0 if ring is None else ring.shown_number
+            action = self._decide(frame, shown_number, now_ns)
             if action is Action.FRAME and frame is not None:
                 self._encode_frame(ring, frame, now_ns)
             elif action is Action.REPEAT:
@@ -152,8 +157,11 @@ class Feeder:
 
     # --- what it gets ----------------------------------------------------------
 
-    def _decide(self, frame: RingFrame | None, now_ns: int) -> Action:
+    def _decide(self, frame: RingFrame | None, shown_number: int, now_ns: int) -> Action:
         fresh = frame is not None and self._times.is_new(frame)
+        if fresh and frame is not None and frame.number <= shown_number:
+            # By the streaming process before this one: it is in recordings already.
+            fresh = False
         if fresh and self._cadence.wake_at() is None and frame is not None:
             # Put long before anybody came: shown, but as a repeat.
             fresh = now_ns - frame.mono_ns < FRESH_NS
@@ -295,3 +303,5 @@ class Feeder:
                 tag.epoch,
             )
         )
+        if not tag.repeat:
+            self._on_shown(tag.number)

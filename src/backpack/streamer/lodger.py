@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from backpack.errors import OutputError
+
 if TYPE_CHECKING:
     from backpack.hub.output import OpenOutput
     from backpack.streamer.stream import Stream
@@ -22,7 +24,12 @@ class Lodger:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.outputs: list[OpenOutput] = []
+        self._outputs: list[OpenOutput] = []
+        # Those that were not yet open when they were made.
+        self._slow: list[OpenOutput] = []
+        self._has_encoder = False
+        # Whether the application knows that it is open.
+        self._is_open = False
         # Whether it ends: its outputs could not be opened, or it was said goodbye.
         self.is_leaving = False
         # How long its outputs may take then, and how long while they get somewhere.
@@ -31,6 +38,38 @@ class Lodger:
         self._is_delivering = False
         # Whether the application knows that all outputs have given up.
         self._has_told_failure = False
+
+    @property
+    def outputs(self) -> list[OpenOutput]:
+        """The outputs, in the application's order; set once."""
+        return self._outputs
+
+    @outputs.setter
+    def outputs(self, outputs: list[OpenOutput]) -> None:
+        self._outputs = outputs
+        self._slow = [output for output in outputs if output.opening]
+
+    def found_encoder(self) -> None:
+        """Learn that the stream can be encoded."""
+        self._has_encoder = True
+
+    def take_opening(self) -> bool:
+        """
+        Tell, once, that everything is open.
+
+        Raises:
+            OutputError: An output cannot be opened.
+
+        """
+        if self.is_leaving or any(output.opening for output in self._slow):
+            return False
+        refused = next((output for output in self._slow if output.failed), None)
+        if refused is not None and not self._is_open:
+            raise OutputError(refused.trouble)
+        if self._is_open or not self._has_encoder:
+            return False
+        self._is_open = True
+        return True
 
     def numbers(self) -> dict[str, Any]:
         """Give everything that is counted, under the names of `Stats`."""
@@ -51,7 +90,7 @@ class Lodger:
     def take_failure(self) -> str:
         """Say, once, why nothing will be delivered any more; nothing while something is."""
         failed = self.outputs and all(output.failed for output in self.outputs)
-        if not failed or self._has_told_failure:
+        if not failed or self._has_told_failure or not self._is_open:
             return ""
         self._has_told_failure = True
         return self.trouble or "The output has failed."

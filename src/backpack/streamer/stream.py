@@ -70,7 +70,12 @@ class Stream:
         self._ring: RingReader | None = None
         self._choice = EncoderChoice(settings, passed_over, on_ready)
         self._feeder = Feeder(
-            settings, self.hub, self._choice, on_failed=self._note_failure, on_news=on_news
+            settings,
+            self.hub,
+            self._choice,
+            on_failed=self._note_failure,
+            on_shown=self._note_shown,
+            on_news=on_news,
         )
         self._is_wanted = False
         self._told_interval_ns = 0
@@ -218,6 +223,12 @@ class Stream:
         with self._lock:
             self._encoder_failure = error
         self._waker.wake()
+
+    def _note_shown(self, number: int) -> None:
+        """Learn that a frame was encoded. The encoder's thread."""
+        ring = self._ring
+        if ring is not None:
+            ring.note_shown(number)
 
     def _replace_failed_encoder(self) -> None:
         with self._lock:

@@ -248,7 +248,8 @@ class Streamer:
         if lodger is None or lodger.is_leaving:
             return
         if error is None:
-            self.say(Opened(number))
+            lodger.found_encoder()
+            self._on_news(number)
         else:
             self._on_failed(number, error)
 
@@ -312,6 +313,13 @@ class Streamer:
     def _on_news(self, number: int) -> None:
         lodger = self._lodgers.get(number)
         if lodger is None:
+            return
+        try:
+            if lodger.take_opening():
+                self.say(Opened(number))
+        except BackpackError as error:
+            self._on_failed(number, error)
+            self._let_go(number, lodger)
             return
         self._report(number, lodger)
         failure = lodger.take_failure()

@@ -1,0 +1,267 @@
+"""Send a stream to KVS: the output as the application names it, with its keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from backpack.errors import BackpackError, MissingDependencyError, SettingsError, StateError
+from backpack.kvs.caller import Caller, wait_for
+from backpack.kvs.calls import SignedHead
+from backpack.kvs.credentials import KVSCredentialsHandler
+from backpack.kvs.credentials.signer import Signer
+from backpack.kvs.letters import Fetched, Letter, Sign, Signed, read_letter, write_letter
+from backpack.kvs.playback import playback_url
+from backpack.kvs.producer.commands import ProducerSettings
+from backpack.kvs.sink.dotenv import read_dotenv
+from backpack.spyglass.outputs import mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from backpack.kvs.credentials.credentials import Credentials
+
+__all__ = ["KVSOutput", "output_from_url"]
+
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL")
+"""What names another endpoint, the first that is set. (AWS SDKs and Tools Reference Guide,
+"Service-specific endpoints".)"""
+
+PRODUCERS = ("native", "kvssink")
+
+
+class KVSOutput:
+    """
+    Send a stream to one stream of AWS Kinesis Video Streams.
+
+    The streaming process sends; what it sends is signed here, where the
+    credentials are, on a thread in the background.
+
+    Args:
+        stream_region: See `backpack.kvs.KVSSpyGlass`, for this and the others.
+        stream_name: See there.
+        credentials_handler: See there.
+        producer: See there.
+        dotenv_path: See there.
+        create_stream: See there.
+        retention_hours: See there.
+        fragment_seconds: See there.
+        buffer_seconds: See there.
+        buffer_bytes: See there.
+        buffer_path: See there.
+        metadata: See there.
+        parent_logger: See there.
+
+    Raises:
+        SettingsError: A region, name or value that AWS would refuse.
+
+    """
+
+    deliver_seconds = 5.0
+
+    def __init__(  # noqa: PLR0913 - every setting has a name
+        self,
+        stream_region: str,
+        stream_name: str,
+        credentials_handler: KVSCredentialsHandler | None = None,
+        *,
+        producer: str = "native",
+        dotenv_path: str | os.PathLike[str] | None = None,
+        create_stream: bool = False,
+        retention_hours: int = 24,
+        fragment_seconds: float = 2.0,
+        buffer_seconds: float = 120.0,
+        buffer_bytes: int = 128 << 20,
+        buffer_path: str | os.PathLike[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        parent_logger: logging.Logger | None = None,
+    ) -> None:
+        if producer not in PRODUCERS:
+            raise SettingsError(f"producer={producer!r}: give one of {', '.join(PRODUCERS)}.")
+        self.logger = (
+            logging.getLogger("backpack.kvs")
+            if parent_logger is None
+            else parent_logger.getChild("kvs")
+        )
+        self.settings = ProducerSettings(
+            stream_region,
+            stream_name,
+            _configured_endpoint(),
+            create_stream,
+            retention_hours,
+            fragment_seconds,
+            buffer_seconds,
+            buffer_bytes,
+            dict(metadata or {}),
+        )
+        self.settings.validate()
+        self.producer = producer
+        self.credentials_handler = (
+            KVSCredentialsHandler(parent_logger=parent_logger)
+            if credentials_handler is None
+            else credentials_handler
+        )
+        # Another process with another directory opens them.
+        self._buffer_path = _absolute(buffer_path)
+        self._dotenv_path = _absolute(dotenv_path)
+        self._file = self.credentials_handler.credentials_file(kvssink=producer == "kvssink")
+        self._signer = Signer(
+            stream_region,
+            self.credentials_handler,
+            endpoint=self.settings.endpoint,
+            file=self._file,
+            logger=self.logger,
+        )
+        self._say: Callable[[dict[str, Any]], None] | None = None
+        self.caller = Caller(self._signer, self._write)
+
+    # --- what an output does ---------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the streaming process needs; no secret is in it."""
+        described = {
+            **dataclasses.asdict(self.settings),
+            "ca_bundle": os.environ.get("AWS_CA_BUNDLE") or None,
+        }
+        if self.producer == "native":
+            return {"kind": "kvs", **described, "buffer_path": self._buffer_path}
+        return {
+            "kind": "kvssink",
+            **described,
+            "dotenv_path": self._dotenv_path,
+            "library_path": os.environ.get("LD_LIBRARY_PATH"),
+            "credentials_path": None if self._file is None else self._file.path,
+        }
+
+    def hold(self) -> None:
+        """
+        Begin to look for credentials, in the background.
+
+        Raises:
+            MissingDependencyError: botocore is not installed.
+            SettingsError: The `.env` that says where kvssink is cannot be read.
+
+        """
+        self._look_at_dotenv()
+        try:
+            self._signer.start()
+        except OSError as error:
+            raise SettingsError(f"The credentials file cannot be written: {error}.") from error
+
+    def release(self) -> None:
+        """Look for credentials no more."""
+        self._say = None
+        self._signer.close()
+
+    def urls(self) -> list[str]:
+        """Give its address; `playback_url` gives one that a browser can open."""
+        return [f"kvs://{self.settings.region}/{self.settings.stream_name}"]
+
+    # --- what a correspondent does ---------------------------------------------
+
+    def connect(self, say: Callable[[dict[str, Any]], None]) -> None:
+        """Take the line to the other end."""
+        self._say = say
+
+    def hear(self, body: dict[str, Any]) -> None:
+        """Sign what the other end asks for, or hand over what it has fetched."""
+        letter = read_letter(body)
+        if isinstance(letter, Fetched):
+            self.caller.hear(letter)
+        elif isinstance(letter, Sign):
+            self._sign(letter)
+
+    def credentials(self, timeout: float) -> Credentials:
+        """
+        Wait for the credentials.
+
+        Raises:
+            BackpackError: There are none.
+
+        """
+        found: Credentials = wait_for(self._signer.give, timeout)
+        return found
+
+    def numbers(self) -> dict[str, Any]:
+        """Give what is known of the credentials."""
+        return self._signer.numbers()
+
+    def _sign(self, letter: Sign) -> None:
+        def answer(signed: SignedHead | BackpackError) -> None:
+            if isinstance(signed, SignedHead):
+                self._write(Signed.of(letter.number, signed))
+            else:
+                self._write(Signed(letter.number, trouble=str(signed)))
+
+        self._signer.sign(letter.request, renew=letter.renew, then=answer)
+
+    def _write(self, letter: Letter) -> None:
+        say = self._say
+        if say is not None:
+            say(write_letter(letter))
+
+    # --- kvssink ---------------------------------------------------------------
+
+    def _look_at_dotenv(self) -> None:
+        """Refuse a broken `.env` where kvssink needs it; where nobody does, say so."""
+        if self._dotenv_path is None:
+            return
+        try:
+            read_dotenv(self._dotenv_path)
+        except SettingsError as error:
+            if self.producer == "kvssink":
+                raise
+            self.logger.warning("%s It is not needed: the native producer streams.", error)
+
+    # --- watching --------------------------------------------------------------
+
+    def playback_url(self, mode: str, *, expires_seconds: int, timeout: float) -> str:
+        """Ask AWS where the stream can be watched; see `backpack.kvs.KVSSpyGlass`."""
+        if self._say is None:
+            raise StateError("playback_url() needs a stream that runs: call start_streaming().")
+        if self.producer != "native":
+            raise MissingDependencyError(
+                'playback_url() needs producer="native": kvssink makes no such calls.'
+            )
+        return playback_url(
+            self.caller, self.settings, mode=mode, expires_seconds=expires_seconds, timeout=timeout
+        )
+
+
+def output_from_url(
+    url: str,
+    *,
+    allow_anonymous: bool = False,  # noqa: ARG001 - nobody connects to us
+    required: bool = False,  # noqa: ARG001 - it never keeps a stream from opening
+) -> KVSOutput:
+    """
+    Make the output that ``kvs://region/stream`` stands for.
+
+    Raises:
+        SettingsError: There is more or less in it, or AWS would refuse it.
+
+    """
+    parts = urlsplit(url)
+    name = parts.path.removeprefix("/")
+    if parts.username is not None or parts.query or parts.fragment or not name or "/" in name:
+        raise SettingsError(
+            f"{mask(url)!r}: give kvs://region/stream, such as kvs://us-east-1/front-door. "
+            "Credentials and all else are given to KVSSpyGlass(...)."
+        )
+    # As it was written: names of streams have small and capital letters.
+    region = parts.netloc
+    return KVSOutput(region, name)
+
+
+def _absolute(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(Path(path).absolute())
+
+
+def _configured_endpoint() -> str | None:
+    found = (os.environ.get(name) for name in ENDPOINT_VARIABLES)
+    endpoint = next(filter(None, found), None)
+    return None if endpoint is None else endpoint.rstrip("/")

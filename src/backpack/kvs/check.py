@@ -1,0 +1,172 @@
+"""Try each thing that streaming to KVS needs, one after the other, and say what is missing."""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backpack.errors import BackpackError
+from backpack.kvs.caller import why_not
+from backpack.kvs.calls import (
+    Operation,
+    read_data_endpoint,
+    read_error,
+    read_stream_info,
+    write_request,
+)
+from backpack.kvs.names import check_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from backpack.kvs.calls import Request
+    from backpack.kvs.spyglass import KVSSpyGlass
+
+__all__ = ["Check", "Finding", "Verdict"]
+
+CALL_SECONDS = 15.0
+UPLOAD_SECONDS = 2.0
+PERSIST_SECONDS = 20.0
+
+_OK = 200
+
+
+class Verdict(enum.Enum):
+    """How one thing stands."""
+
+    OK = "ok"
+    FAILED = "failed"
+    WARNING = "warning"
+    """It does not work, and streaming does not need it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    What was found of one thing.
+
+    Attributes:
+        name: The thing: credentials, an action of IAM, the endpoint, the upload.
+        verdict: How it stands.
+        remark: What was found; or what is wrong, and what helps.
+
+    """
+
+    name: str
+    verdict: Verdict
+    remark: str = ""
+
+
+class _RefusedError(Exception):
+    """A thing does not work; the message says why, and what helps."""
+
+
+class Check:
+    """
+    Try the way to KVS with a stream that is open already.
+
+    Args:
+        spyglass: It streams to KVS, and to nothing else.
+        put: Puts the next frame, and waits until it is time for one more.
+        clock: Seconds that only go forward.
+
+    """
+
+    def __init__(
+        self,
+        spyglass: KVSSpyGlass,
+        put: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spyglass = spyglass
+        self._output = spyglass.kvs_output
+        self._settings = spyglass.kvs_output.settings
+        self._put = put
+        self._clock = clock
+
+    def run(self) -> Iterator[Finding]:
+        """Try one thing after the other; each finding comes as soon as it is known."""
+        tries: list[tuple[str, Callable[[], str]]] = [
+            ("credentials", self._credentials),
+            ("DescribeStream", self._describe),
+            ("GetDataEndpoint", self._endpoint),
+            ("PutMedia", self._upload),
+        ]
+        for name, find in tries:
+            finding = _find(name, find, Verdict.FAILED)
+            yield finding
+            if finding.verdict is not Verdict.OK:
+                # What comes next stands on it.
+                return
+        yield _find("GetHLSStreamingSessionURL", self._play, Verdict.WARNING)
+
+    def _credentials(self) -> str:
+        found = self._output.credentials(CALL_SECONDS)
+        left = found.expires_in_seconds(time.time())
+        until = "they do not expire" if left is None else f"good for {left / 60:.0f} min"
+        return f"{found.shown_key} from {found.source}, {until}"
+
+    def _describe(self) -> str:
+        asked = {"StreamName": self._settings.stream_name}
+        control = self._settings.control_endpoint
+        try:
+            answer = self._call(write_request(Operation.DESCRIBE_STREAM, control, asked))
+        except _MissingStreamError:
+            if self._settings.create_stream:
+                return "the stream does not exist, and is created"
+            raise
+        info = read_stream_info(answer.encode())
+        kept = f"keeps {info.retention_hours} h" if info.retention_hours else "keeps nothing"
+        return f"the stream is {info.status} and {kept}"
+
+    def _endpoint(self) -> str:
+        return f"video goes to {self._data_endpoint('PUT_MEDIA')}"
+
+    def _upload(self) -> str:
+        begin = self._clock()
+        while self._clock() < begin + UPLOAD_SECONDS:
+            self._put()
+        while not self._spyglass.kvs_stats().fragments_persisted:
+            stats = self._spyglass.kvs_stats()
+            if stats.state == "FAILED" or self._clock() > begin + PERSIST_SECONDS:
+                raise _RefusedError(
+                    stats.trouble or f"Nothing was persisted within {PERSIST_SECONDS:.0f} s."
+                )
+            self._put()
+        return f"{UPLOAD_SECONDS:.0f} s of video were persisted"
+
+    def _play(self) -> str:
+        self._output.playback_url("LIVE", expires_seconds=300, timeout=CALL_SECONDS)
+        return "the stream can be watched: spyglass.playback_url()"
+
+    def _data_endpoint(self, api: str) -> str:
+        asked = {"StreamName": self._settings.stream_name, "APIName": api}
+        control = self._settings.control_endpoint
+        answer = self._call(write_request(Operation.GET_DATA_ENDPOINT, control, asked))
+        return check_endpoint(
+            read_data_endpoint(answer.encode()),
+            region=self._settings.region,
+            configured=self._settings.endpoint,
+        )
+
+    def _call(self, request: Request) -> str:
+        answer = self._output.caller.fetch(request, CALL_SECONDS)
+        if answer.status == _OK:
+            return answer.body
+        error, _ = read_error(answer.error_type, answer.body.encode())
+        told = why_not(request, answer)
+        raise _MissingStreamError(told) if error == "ResourceNotFound" else _RefusedError(told)
+
+
+class _MissingStreamError(_RefusedError):
+    """The stream does not exist."""
+
+
+def _find(name: str, find: Callable[[], str], otherwise: Verdict) -> Finding:
+    try:
+        return Finding(name, Verdict.OK, find())
+    except (_RefusedError, BackpackError) as error:
+        return Finding(name, otherwise, str(error))

@@ -1,0 +1,90 @@
+"""Hold what is known of a stream's way to Kinesis Video Streams."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["KVSStats"]
+
+_REFUSED = ("FAILED", "STOPPED")
+
+
+@dataclass(frozen=True)
+class KVSStats:
+    """
+    How it stands with KVS.
+
+    Attributes:
+        state: ``CONNECTING``, ``STREAMING``, ``IDLE`` (nothing to send),
+            ``BUFFERING`` (no connection; video waits), ``UNAUTHORIZED`` (no
+            credentials that are still good; video waits), ``FAILED`` (given
+            up; `trouble` says why) or ``STOPPED``.
+        trouble: What keeps video from arriving, and what helps. Empty: nothing.
+        buffered_seconds: Video that is not persisted yet.
+        buffered_bytes: The same in bytes.
+        buffered_frames: The same in frames.
+        last_fragment: KVS's number of the last fragment that was persisted.
+        last_fragment_age_seconds: How long ago that was. None: never.
+        latency_seconds: From the capture of that fragment's first frame to
+            its being persisted. None: not known.
+        fragments_sent: Fragments that were sent, repetitions included.
+        fragments_resent: Fragments that were sent more than once.
+        fragments_persisted: Fragments that have arrived for good.
+        fragments_dropped: Fragments that had to go since there was no room.
+        fragments_skipped: Fragments that KVS has refused.
+        frames_taken: Frames that joined a fragment.
+        frames_persisted: Those of them that have arrived for good.
+        frames_dropped: Frames in fragments that had to go.
+        frames_skipped: Frames in fragments that KVS has refused.
+        frames_lost: Frames that no fragment could take.
+        reconnects: How often a connection was lost or refused, by cause.
+        credentials_source: Where the credentials were found, such as ``iam-role``.
+        credentials_expire_in_seconds: How long they are good. None: for ever,
+            or there are none.
+        credentials_renewed: How often they were renewed.
+        credentials_trouble: Why the last try to get them has failed.
+
+    """
+
+    state: str = "STOPPED"
+    trouble: str = ""
+    buffered_seconds: float = 0.0
+    buffered_bytes: int = 0
+    buffered_frames: int = 0
+    last_fragment: str = ""
+    last_fragment_age_seconds: float | None = None
+    latency_seconds: float | None = None
+    fragments_sent: int = 0
+    fragments_resent: int = 0
+    fragments_persisted: int = 0
+    fragments_dropped: int = 0
+    fragments_skipped: int = 0
+    frames_taken: int = 0
+    frames_persisted: int = 0
+    frames_dropped: int = 0
+    frames_skipped: int = 0
+    frames_lost: int = 0
+    reconnects: dict[str, int] = field(default_factory=dict)
+    credentials_source: str = ""
+    credentials_expire_in_seconds: float | None = None
+    credentials_renewed: int = 0
+    credentials_trouble: str = ""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> KVSStats:
+        """Make them of what both ends of the output tell; what has no name here is left out."""
+        known = {name: told[name] for name in cls.__annotations__ if name in told}
+        stats = cls(**known)
+        out = not told.get("credentials_good", True) and bool(stats.credentials_trouble)
+        if out and stats.state not in _REFUSED:
+            known |= {"state": "UNAUTHORIZED", "trouble": stats.credentials_trouble}
+            return cls(**known)
+        return stats
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all as a plain dictionary, ready for JSON."""
+        return asdict(self)
