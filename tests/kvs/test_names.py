@@ -99,6 +99,8 @@ def test_endpoints_that_may_be_signed_for(url: str, configured: str | None) -> N
         ("", None),
         (None, None),
         ("https://[::1", None),
+        ("https://s-1.kinesisvideo.us-east-1.amazonaws.com\r\nx: y", None),
+        ("https://s 1.kinesisvideo.us-east-1.amazonaws.com", None),
     ],
 )
 def test_endpoints_that_may_not_be_signed_for(url: object, configured: str | None) -> None:

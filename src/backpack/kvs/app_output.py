@@ -134,8 +134,15 @@ class KVSOutput:
             **described,
             "dotenv_path": self._dotenv_path,
             "library_path": os.environ.get("LD_LIBRARY_PATH"),
-            "credentials_path": None if self._file is None else self._file.path,
+            **self._file_path(),
         }
+
+    def _file_path(self) -> dict[str, str]:
+        """Say where kvssink finds the credentials, in the form that it reads, or as variables."""
+        if self._file is None:
+            return {}
+        name = "environment_path" if self.credentials_handler.by_environment else "credentials_path"
+        return {name: self._file.path}
 
     def hold(self) -> None:
         """

@@ -22,6 +22,7 @@ __all__ = [
 
 _REGION: Final = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+_PLAIN: Final = re.compile(r"[\x21-\x7e]+")
 _LONGEST_RETENTION_HOURS: Final = 87_600
 
 
@@ -129,7 +130,9 @@ def _is_aws(host: str, region: str) -> bool:
 
 def _split(url: object) -> SplitResult:
     try:
-        parts = urlsplit(url if isinstance(url, str) else "")
+        # What urlsplit leaves out without a word would still be in the URL.
+        text = url if isinstance(url, str) and _PLAIN.fullmatch(url) else ""
+        parts = urlsplit(text)
         # Reading the port raises where it is none.
         alone = parts.port != 0 and parts.hostname and parts.path in ("", "/")
     except ValueError:

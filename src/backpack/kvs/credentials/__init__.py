@@ -1,0 +1,34 @@
+"""
+Get AWS credentials and sign with them, in the application's process and nowhere else.
+
+Loads nothing foreign: botocore is loaded by the threads that need it.
+"""
+
+from __future__ import annotations
+
+from backpack.kvs.credentials.chain import require_botocore
+from backpack.kvs.credentials.credentials import Credentials
+from backpack.kvs.credentials.file import CredentialsFile
+from backpack.kvs.credentials.handlers import (
+    KVSCredentialsHandler,
+    KVSEnvironmentCredentialsHandler,
+    KVSFileCredentialsHandler,
+    KVSInlineCredentialsHandler,
+)
+from backpack.kvs.credentials.secret import Secret
+from backpack.kvs.credentials.signer import Signer
+from backpack.kvs.credentials.trouble import CredentialsError, SigningError
+
+__all__ = [
+    "Credentials",
+    "CredentialsError",
+    "CredentialsFile",
+    "KVSCredentialsHandler",
+    "KVSEnvironmentCredentialsHandler",
+    "KVSFileCredentialsHandler",
+    "KVSInlineCredentialsHandler",
+    "Secret",
+    "Signer",
+    "SigningError",
+    "require_botocore",
+]

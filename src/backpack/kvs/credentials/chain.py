@@ -1,0 +1,111 @@
+"""Find credentials where boto3 finds them: environment, profiles, roles, containers, machines."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from typing import Any, Protocol
+
+from backpack.errors import MissingDependencyError
+from backpack.kvs.credentials.credentials import Credentials
+from backpack.kvs.credentials.expiry import seconds_left
+from backpack.kvs.credentials.hush import hushed
+from backpack.kvs.credentials.trouble import CredentialsError, describe
+
+__all__ = ["Chain", "Session", "require_botocore"]
+
+
+class Session(Protocol):
+    """What a session of boto3 and one of botocore have in common."""
+
+    def get_credentials(self) -> Any:  # noqa: ANN401 - botocore has no types
+        """Give botocore's credentials, or None."""
+
+
+def require_botocore() -> None:
+    """
+    Refuse to go on without botocore. It is looked for, not loaded.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+
+    """
+    if importlib.util.find_spec("botocore") is None:
+        raise MissingDependencyError(
+            "Requests to AWS are signed with botocore, which is not installed. Install it with "
+            '`pip install "backpack-spyglass[kvs]"`.'
+        )
+
+
+class Chain:
+    """
+    Ask botocore, with public interfaces only. May block: used by one background thread.
+
+    Args:
+        session: Of boto3 or botocore. Without one a new session looks in all
+            places, as boto3 does by default.
+
+    """
+
+    def __init__(self, session: Session | None = None) -> None:
+        self._given = session
+        # Botocore's, if they renew themselves when they are asked in their last 15 minutes.
+        self._renewable: Any = None
+        self._last: Credentials | None = None
+
+    def get(self) -> Credentials:
+        """
+        Give the credentials, renewed if they are about to run out.
+
+        Raises:
+            CredentialsError: There are none, or they could not be renewed.
+            MissingDependencyError: botocore is not installed.
+
+        """
+        with hushed() as errors:
+            credentials = self._get()
+        # Early in the last minutes botocore logs a failed renewal and gives the old ones.
+        if errors and credentials.is_same(self._last):
+            raise CredentialsError(describe(errors[-1]))
+        self._last = credentials
+        return credentials
+
+    def forget(self) -> None:
+        """
+        Look for others next time: these were refused.
+
+        Those of a session that was given are its own business.
+        """
+        self._renewable = None
+
+    def _get(self) -> Credentials:
+        found = self._renewable or self._session().get_credentials()
+        if found is None:
+            raise CredentialsError(
+                "There are no AWS credentials: not in the environment (AWS_ACCESS_KEY_ID), in no "
+                "profile (~/.aws), and this machine or container has no role. Provide some, or "
+                "give a credentials_handler."
+            )
+        frozen = found.get_frozen_credentials()
+        left = None
+        # Others are looked for anew: somebody may have changed the file they are in.
+        if hasattr(found, "refresh_needed"):
+            self._renewable = found
+            left = seconds_left(lambda seconds: bool(found.refresh_needed(refresh_in=seconds)))
+        return Credentials.of(
+            frozen.access_key,
+            frozen.secret_key,
+            frozen.token,
+            None if left is None else time.time() + left,
+            source=str(getattr(found, "method", "")),
+        )
+
+    def _session(self) -> Session:
+        if self._given is not None:
+            return self._given
+        require_botocore()
+        import botocore.session  # noqa: PLC0415 - loaded on the background thread only
+
+        # A new one: a session reads its files once.
+        made: Session = botocore.session.Session()
+        return made
