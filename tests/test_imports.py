@@ -27,6 +27,7 @@ ROOMS = {
     "encoding": {*BASE, "gst", "handover"},
     "rtsp": {*STREAMING, "spyglass"},
     "push": STREAMING,
+    "kvs": {*STREAMING, "spyglass"},
     "streamer": STREAMING,
     "skyline": APP,
     "__init__": set(),
@@ -41,6 +42,16 @@ LIGHT = {
     "rtsp/settings.py",
     "rtsp/addresses.py",
     "rtsp/interfaces.py",
+    "kvs/__init__.py",
+    "kvs/app_output.py",
+    "kvs/caller.py",
+    "kvs/calls.py",
+    "kvs/check.py",
+    "kvs/letters.py",
+    "kvs/names.py",
+    "kvs/playback.py",
+    "kvs/spyglass.py",
+    "kvs/stats.py",
     "push/__init__.py",
     "push/sink.py",
 }
@@ -82,6 +93,12 @@ def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+def is_light(path: Path) -> bool:
+    """Tell whether the application loads a file."""
+    name = str(path.relative_to(SOURCE))
+    return name in LIGHT or name.startswith("kvs/credentials/")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_go_one_way(path: Path) -> None:
     """A room imports what stands above it, and nothing else."""
@@ -89,8 +106,7 @@ def test_imports_go_one_way(path: Path) -> None:
     allowed = ROOMS.get(room(path), {*STREAMING, "spyglass"})
     if allowed is None:
         return
-    name = str(path.relative_to(SOURCE))
-    if name in LIGHT:
+    if is_light(path):
         allowed = APP
     assert rooms(path) - allowed - {room(path), "__version__"} == set()
 
@@ -147,6 +163,7 @@ def test_importing_the_package_loads_nothing() -> None:
         "from backpack.spyglass import SpyGlass; SpyGlass('rtsp://127.0.0.1:8554/door')",
         "import warnings; warnings.simplefilter('ignore'); from backpack.skyline import SkyLine",
         "from backpack.rtsp import RTSPServer; RTSPServer(0).urls()",
+        "from backpack.kvs import KVSSpyGlass; KVSSpyGlass('us-east-1', 'door')",
     ],
 )
 def test_the_application_loads_numpy_and_the_standard_library(statement: str) -> None:
@@ -162,7 +179,17 @@ def test_the_application_loads_numpy_and_the_standard_library(statement: str) ->
 
 
 @pytest.mark.parametrize(
-    "module", ["streamer.main", "streamer.streamer", "rtsp.server", "push.output", "encoding.trial"]
+    "module",
+    [
+        "streamer.main",
+        "streamer.streamer",
+        "rtsp.server",
+        "push.output",
+        "encoding.trial",
+        "kvs.upload.output",
+        "kvs.sink.output",
+        "kvs.sink.child_main",
+    ],
 )
 def test_the_streaming_process_loads_nothing_of_the_applications(module: str) -> None:
     """It may run under a Python without numpy."""
@@ -173,4 +200,6 @@ def test_the_streaming_process_loads_nothing_of_the_applications(module: str) ->
         "backpack.spyglass",
         "backpack.handover.supervisor",
         "backpack.rtsp.app_server",
+        "backpack.kvs.app_output",
+        "backpack.kvs.credentials",
     }

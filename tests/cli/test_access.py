@@ -35,8 +35,11 @@ def test_logins_of_urls_and_of_the_users_file_are_joined() -> None:
 
 
 def test_other_schemes_are_left_to_the_library() -> None:
-    """The command line knows how RTSP servers are made, and passes the rest on."""
-    assert make_outputs(["other://host/x"], Access()) == ["other://host/x"]
+    """The command line knows how RTSP servers are made; the library says what else there is."""
+    (output,) = make_outputs(["kvs://us-east-1/door"], Access())
+    assert output.urls() == ["kvs://us-east-1/door"]
+    with pytest.raises(SettingsError, match="no output for the scheme 'other'"):
+        make_outputs(["other://host/x"], Access())
 
 
 @pytest.mark.parametrize(

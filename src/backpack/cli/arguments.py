@@ -187,6 +187,9 @@ def _add_demo(commands: _Commands) -> None:
 def _add_doctor(commands: _Commands) -> None:
     text = "Show what streaming needs, what of it is found, and what to install."
     parser = _add_command(commands, "doctor", text, _DOCTOR_EPILOG)
+    parser.add_argument(
+        "--dotenv", metavar="FILE", help="a .env that says where kvssink is (dotenv_path)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import platform
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import backpack
@@ -16,8 +18,10 @@ from backpack.cli.elsewhere import ask_python
 from backpack.cli.failure import CANNOT
 from backpack.cli.needs import ALL_ELEMENTS, BASICS, apt_line
 from backpack.cli.report import render
+from backpack.errors import SettingsError
 from backpack.gst.elements import ELEMENTS
 from backpack.handover.interpreter import candidates
+from backpack.kvs.sink.probe import probe_element
 
 if TYPE_CHECKING:
     import argparse
@@ -45,13 +49,19 @@ def run(asked: argparse.Namespace) -> int:
         0 if streaming works here, else 1.
 
     """
-    facts = examine()
+    facts = examine(asked.dotenv)
     print(json.dumps(facts, indent=2) if asked.json else render(facts))
     return 0 if facts["ok"] else CANNOT
 
 
-def examine() -> Facts:
-    """Find everything out. Starts other Pythons, and tries each encoder: takes seconds."""
+def examine(dotenv_path: str | None = None) -> Facts:
+    """
+    Find everything out. Starts other Pythons, and tries each encoder: takes seconds.
+
+    Args:
+        dotenv_path: A `.env` that says where kvssink is.
+
+    """
     pythons = [{"path": path, **_ask(path)} for path in candidates()]
     used = next((python for python in pythons if python["gstreamer"] is not None), None)
     if used is not None:
@@ -63,6 +73,7 @@ def examine() -> Facts:
             "path": sys.executable,
             "version": platform.python_version(),
             "numpy": _numpy_here(),
+            "botocore": _version_here("botocore"),
         },
         "pythons": pythons,
         "used": None if used is None else used["path"],
@@ -71,6 +82,7 @@ def examine() -> Facts:
         "advice": advice_for(used["encoders"]) if used is not None else {},
         "others": other_owners(),
         "variables": disturbing_variables(),
+        "kvssink": None if used is None else _kvssink(used["path"], dotenv_path),
     }
     return facts | judge(facts)
 
@@ -105,6 +117,20 @@ def _numpy_here() -> str | None:
     except ImportError:
         return None
     return str(np.__version__)
+
+
+def _version_here(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _kvssink(python: str, dotenv_path: str | None) -> Facts:
+    try:
+        return asdict(probe_element(dotenv_path=dotenv_path, python=python))
+    except SettingsError as error:
+        return {"found": False, "version": "", "path": "", "why": str(error)}
 
 
 def _chosen(used: Facts | None) -> str | None:

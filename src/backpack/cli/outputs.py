@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from backpack.cli.failure import USAGE, Failure
 from backpack.rtsp import RTSPOutput, RTSPServer
 from backpack.rtsp.settings import DEFAULT_PORT
-from backpack.spyglass.outputs import mask
+from backpack.spyglass.outputs import as_output, mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def has_password(url: str) -> bool:
     return mask(url) != url and bool(urlsplit(url).password)
 
 
-def make_outputs(urls: Sequence[str], access: Access) -> list[str | Output]:
+def make_outputs(urls: Sequence[str], access: Access) -> list[Output]:
     """
     Make the outputs that the URLs stand for.
 
@@ -80,7 +80,7 @@ def make_outputs(urls: Sequence[str], access: Access) -> list[str | Output]:
     return [
         RTSPOutput(servers[places[url]], parts[url].path or "/", starts_server=True, required=True)
         if url in places
-        else url
+        else as_output(url, allow_anonymous=access.allow_anonymous, required=True)
         for url in urls
     ]
 

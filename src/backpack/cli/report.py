@@ -25,6 +25,10 @@ def _lines(facts: Facts) -> Iterator[str]:
     yield from ("", "The application's side")
     yield _line("ok", "Python", here["version"], here["path"])
     yield _line("ok" if here["numpy"] else "missing", "numpy", here["numpy"])
+    signs = "signs for AWS, kvs://"
+    if not here["botocore"]:
+        signs += '; python -m pip install "backpack-spyglass[kvs]"'
+    yield _line("ok" if here["botocore"] else "missing", "botocore", here["botocore"], signs)
     yield from ("", "Pythons for the streaming process, the first that has GStreamer is used")
     for python in facts["pythons"]:
         yield from _python(python, is_used=python["path"] == facts["used"])
@@ -73,7 +77,14 @@ def _used(python: Facts, facts: Facts) -> Iterator[str]:
             where = "" if version else f"; package {element.package}"
             mark = "ok" if version else "missing"
             yield _line(mark, element.name, version, f"{element.needed_for}{where}")
+    yield from _kvssink(facts["kvssink"])
     yield from _encoders(python, facts)
+
+
+def _kvssink(found: Facts) -> Iterator[str]:
+    yield from ("", "AWS's own producer for Kinesis Video Streams; ours needs nothing of it")
+    mark = "ok" if found["found"] else "missing"
+    yield _line(mark, "kvssink", found["version"], found["path"] or found["why"])
 
 
 def _encoders(python: Facts, facts: Facts) -> Iterator[str]:

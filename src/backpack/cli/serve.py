@@ -80,8 +80,9 @@ def _serve(
     )
     urls = asked.urls or [default_url(origin.name, access)]
     _warn_of_passwords(urls, origin, console)
+    outputs = make_outputs(urls, access)
     spy = SpyGlass(
-        *make_outputs(urls, access),
+        *outputs,
         fps=settings.fps,
         width=settings.width,
         height=settings.height,
@@ -97,7 +98,15 @@ def _serve(
             stack.enter_context(spy)
         if not asked.json:
             print(*spy.urls(), sep="\n", flush=True)
+            if any(url.startswith("kvs:") for url in spy.urls()):
+                from backpack.cli.playback import PlaybackTeller  # noqa: PLC0415
+
+                stack.enter_context(PlaybackTeller(spy, outputs, _print, console.say))
         carry(source, spy, ending, console, as_json=asked.json)
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _warn_of_passwords(urls: list[str], origin: Origin, console: Console) -> None:

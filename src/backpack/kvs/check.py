@@ -29,6 +29,8 @@ __all__ = ["Check", "Finding", "Verdict"]
 CALL_SECONDS = 15.0
 UPLOAD_SECONDS = 2.0
 PERSIST_SECONDS = 20.0
+TROUBLE_SECONDS = 6.0
+"""So long an upload that is refused is tried again."""
 
 _OK = 200
 
@@ -131,10 +133,11 @@ class Check:
             self._put()
         while not self._spyglass.kvs_stats().fragments_persisted:
             stats = self._spyglass.kvs_stats()
-            if stats.state == "FAILED" or self._clock() > begin + PERSIST_SECONDS:
-                raise _RefusedError(
-                    stats.trouble or f"Nothing was persisted within {PERSIST_SECONDS:.0f} s."
-                )
+            seconds = self._clock() - begin
+            if stats.state == "FAILED" or (stats.trouble and seconds > TROUBLE_SECONDS):
+                raise _RefusedError(stats.trouble)
+            if seconds > PERSIST_SECONDS:
+                raise _RefusedError(f"Nothing was persisted within {PERSIST_SECONDS:.0f} s.")
             self._put()
         return f"{UPLOAD_SECONDS:.0f} s of video were persisted"
 
