@@ -28,6 +28,7 @@ ROOMS = {
     "rtsp": {*STREAMING, "spyglass"},
     "push": STREAMING,
     "kvs": {*STREAMING, "spyglass"},
+    "web": {*STREAMING, "spyglass", "rtsp"},
     "streamer": STREAMING,
     "skyline": APP,
     "__init__": set(),

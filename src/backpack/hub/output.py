@@ -1,10 +1,34 @@
-"""Say what an output is in the streaming process: something open that can be asked and closed."""
+"""Say what an output is in the streaming process, and what a server may ask of a stream."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-__all__ = ["OpenOutput", "QuietOutput"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backpack.hub.hub import Hub
+
+__all__ = ["OpenOutput", "QuietOutput", "Source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """
+    A stream, as a server sees it.
+
+    Attributes:
+        hub: Gives its pictures.
+        numbers: Gives its numbers, under the names of `Stats`. Main thread's.
+        snapshot: Asked for a JPEG of the newest put frame, so wide at the most;
+            calls back once, on any thread, with it or with None. Any thread.
+
+    """
+
+    hub: Hub
+    numbers: Callable[[], dict[str, Any]]
+    snapshot: Callable[[int, Callable[[bytes | None], None]], None]
 
 
 class OpenOutput(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from backpack.errors import BackpackError, SettingsError
 from backpack.gst.gi import GLib
@@ -12,12 +12,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack.handover.messages import OpenServer
-    from backpack.hub.hub import Hub
-    from backpack.rtsp.server import Server
+    from backpack.hub.output import Source
+    from backpack.rtsp.server import Server as RTSPServer
+    from backpack.web.server import Server as WebServer
 
 __all__ = ["ServerBoard"]
 
 _RETRY_MS = 2000
+
+
+class _Server(Protocol):
+    """A listening server, whatever it speaks."""
+
+    def open(self) -> int: ...
+    def mount(self, path: str, source: Source) -> None: ...
+    def mount_launch(self, path: str, pipeline: str) -> None: ...
+    def unmount(self, path: str) -> None: ...
+    def viewers(self, path: str) -> int: ...
+    def lost(self, path: str) -> int: ...
+    def close(self) -> None: ...
 
 
 class ServerBoard:
@@ -29,10 +42,10 @@ class ServerBoard:
     """
 
     def __init__(self) -> None:
-        self._servers: dict[int, Server] = {}
+        self._servers: dict[int, _Server] = {}
         self._ports: dict[int, int] = {}
         # Server → path → what is to be served there.
-        self._mounts: dict[int, dict[str, Hub]] = {}
+        self._mounts: dict[int, dict[str, Source]] = {}
         self._launches: dict[int, dict[str, str]] = {}
         # Servers that could not be opened → the timer of the next try.
         self._retries: dict[int, int] = {}
@@ -72,7 +85,7 @@ class ServerBoard:
         if server is not None:
             server.close()
 
-    def mount(self, number: int, path: str, hub: Hub) -> None:
+    def mount(self, number: int, path: str, source: Source) -> None:
         """
         Serve a stream at a path of a server, now or when it is opened.
 
@@ -82,8 +95,8 @@ class ServerBoard:
         """
         server = self._servers.get(number)
         if server is not None:
-            server.mount(path, hub)
-        self._mounts.setdefault(number, {})[path] = hub
+            server.mount(path, source)
+        self._mounts.setdefault(number, {})[path] = source
 
     def unmount(self, number: int, path: str) -> None:
         """Serve a stream no longer; its viewers get a clear end."""
@@ -108,18 +121,12 @@ class ServerBoard:
             self.close_server(number)
 
     def _open(self, order: OpenServer) -> None:
-        if order.kind != "rtsp":
-            raise SettingsError(f"There is no server of the kind {order.kind!r}.")
-        # Who serves no RTSP does not need its library.
-        from backpack.rtsp.server import Server  # noqa: PLC0415
-        from backpack.rtsp.settings import RTSPServerSettings  # noqa: PLC0415
-
-        server = Server(RTSPServerSettings.from_dict(order.settings))
+        server = _make_server(order)
         with contextlib.ExitStack() as undo:
             undo.callback(server.close)
             port = server.open()
-            for path, hub in self._mounts.get(order.id, {}).items():
-                server.mount(path, hub)
+            for path, source in self._mounts.get(order.id, {}).items():
+                server.mount(path, source)
             undo.pop_all()
         self._servers[order.id] = server
         self._ports[order.id] = port
@@ -149,3 +156,55 @@ class ServerBoard:
         timer = self._retries.pop(number, 0)
         if timer:
             GLib.source_remove(timer)
+
+
+class _Served:
+    """What all servers have in common, passed on."""
+
+    def __init__(self, server: RTSPServer | WebServer) -> None:
+        self.open = server.open
+        self.unmount = server.unmount
+        self.viewers = server.viewers
+        self.lost = server.lost
+        self.close = server.close
+
+
+class _RTSP(_Served):
+    """An RTSP server. It serves pipelines of the application's own, too."""
+
+    def __init__(self, server: RTSPServer) -> None:
+        super().__init__(server)
+        self._server = server
+        self.mount_launch = server.mount_launch
+
+    def mount(self, path: str, source: Source) -> None:
+        self._server.mount(path, source.hub)
+
+
+class _Web(_Served):
+    """A web server. It asks a stream for more than its pictures."""
+
+    def __init__(self, server: WebServer) -> None:
+        super().__init__(server)
+        self._server = server
+
+    def mount(self, path: str, source: Source) -> None:
+        self._server.mount(path, source.hub, numbers=source.numbers, snapshot=source.snapshot)
+
+    def mount_launch(self, path: str, pipeline: str) -> None:
+        raise SettingsError(f"{path}: a web server serves no pipeline of your own: {pipeline!r}.")
+
+
+# Who serves over one of them does not need the other's library.
+def _make_server(order: OpenServer) -> _Server:
+    if order.kind == "rtsp":
+        from backpack.rtsp import server as rtsp  # noqa: PLC0415
+        from backpack.rtsp.settings import RTSPServerSettings  # noqa: PLC0415
+
+        return _RTSP(rtsp.Server(RTSPServerSettings.from_dict(order.settings)))
+    if order.kind == "web":
+        from backpack.web import server as web  # noqa: PLC0415
+        from backpack.web.settings import WebServerSettings  # noqa: PLC0415
+
+        return _Web(web.Server(WebServerSettings.from_dict(order.settings)))
+    raise SettingsError(f"There is no server of the kind {order.kind!r}.")

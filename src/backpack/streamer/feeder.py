@@ -78,7 +78,7 @@ class Feeder:
         self._size: tuple[int, int] | None = None
         self._card: Card | None = None
         self._shows_card = False
-        self._redaction = Redaction()
+        self.redaction = Redaction()
         self._cadence = Cadence()
         self._times = PictureTimes()
         # A key frame, or a newcomer's picture, that was asked for and is still
@@ -230,7 +230,7 @@ class Feeder:
         self, picture: Picture, tag: Tag, now_ns: int, still_valid: Callable[[], bool]
     ) -> bool:
         encoder = self._encoder or self._make_encoder()
-        clean = self._redaction.clean(picture)
+        clean = self.redaction.clean(picture)
         return self._encode(
             tag,
             now_ns,

@@ -11,8 +11,7 @@ from backpack.hub.output import QuietOutput
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backpack.hub.hub import Hub
-    from backpack.hub.output import OpenOutput
+    from backpack.hub.output import OpenOutput, Source
     from backpack.streamer.board import ServerBoard
 
 __all__ = ["Line", "open_outputs"]
@@ -28,14 +27,14 @@ class Line(Protocol):
         """Say that its numbers are worth telling."""
 
 
-class _RtspMount(QuietOutput):
-    """A stream at one path of one RTSP server."""
+class _Mount(QuietOutput):
+    """A stream at one path of one server."""
 
-    def __init__(self, board: ServerBoard, number: int, path: str, hub: Hub) -> None:
+    def __init__(self, board: ServerBoard, number: int, path: str, source: Source) -> None:
         self._board = board
         self._number = number
         self._path = path
-        board.mount(number, path, hub)
+        board.mount(number, path, source)
 
     @property
     def viewers(self) -> int:
@@ -51,7 +50,7 @@ class _RtspMount(QuietOutput):
 
 def open_outputs(
     descriptions: Sequence[dict[str, Any]],
-    hub: Hub,
+    source: Source,
     board: ServerBoard,
     line: Callable[[int], Line],
 ) -> list[OpenOutput]:
@@ -60,7 +59,7 @@ def open_outputs(
 
     Args:
         descriptions: What the application has described.
-        hub: The stream.
+        source: The stream.
         board: The servers.
         line: Gives each output, by its place, a line to the application.
 
@@ -71,7 +70,7 @@ def open_outputs(
     with contextlib.ExitStack() as undo:
         opened: list[OpenOutput] = []
         for place, description in enumerate(descriptions):
-            output = _open_output(description, hub, board, line(place))
+            output = _open_output(description, source, board, line(place))
             undo.callback(output.close)
             opened.append(output)
         undo.pop_all()
@@ -81,11 +80,12 @@ def open_outputs(
 # Rooms are imported when they are first needed: who streams over RTSP only
 # needs no other room's libraries.
 def _open_output(
-    description: dict[str, Any], hub: Hub, board: ServerBoard, line: Line
+    description: dict[str, Any], source: Source, board: ServerBoard, line: Line
 ) -> OpenOutput:
     kind = description.get("kind")
-    if kind == "rtsp":
-        return _RtspMount(board, description["server"], description["path"], hub)
+    hub = source.hub
+    if kind in ("rtsp", "web"):
+        return _Mount(board, description["server"], description["path"], source)
     if kind == "gstreamer":
         from backpack.push.output import GstOutput  # noqa: PLC0415
 

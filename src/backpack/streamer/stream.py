@@ -12,6 +12,7 @@ from backpack.errors import EncoderError
 from backpack.hub.hub import Hub
 from backpack.streamer.choice import EncoderChoice
 from backpack.streamer.feeder import Feeder
+from backpack.streamer.snapshot import Snapshots
 from backpack.streamer.waker import Waker
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Stream:
             on_shown=self._note_shown,
             on_news=on_news,
         )
+        self._snapshots = Snapshots(self._feeder.redaction.clean, self._waker.wake)
         self._is_wanted = False
         self._told_interval_ns = 0
         self._fault: str | None = None
@@ -124,6 +126,10 @@ class Stream:
         """Give the numbers of the intake, under the names of `Stats`."""
         return {**self._feeder.numbers(), "error": self._fault or self._choice.error}
 
+    def snapshot(self, max_width: int, then: Callable[[bytes | None], None]) -> None:
+        """Ask for a JPEG of the newest put frame; see `Snapshots.ask`. Any thread."""
+        self._snapshots.ask(max_width, then)
+
     # --- the intake thread -----------------------------------------------------
 
     def _run(self) -> None:
@@ -146,6 +152,7 @@ class Stream:
         """Do what is due, and say when to look again; None: when something happens."""
         now_ns = time.monotonic_ns()
         self._switch_ring()
+        self._snapshots.serve(self._ring)
         self._pass_interval_on()
         self._replace_failed_encoder()
         wanted = self._update_wanted(now_ns)
@@ -265,4 +272,5 @@ class Stream:
         """Wait for the intake thread and give back what it was woken by."""
         self.finish(0.0)
         self.join()
+        self._snapshots.close()
         self._waker.close()

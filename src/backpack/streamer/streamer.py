@@ -28,6 +28,7 @@ from backpack.handover.messages import (
     ToOutput,
 )
 from backpack.handover.ring import RingReader
+from backpack.hub.output import Source
 from backpack.settings import StreamSettings
 from backpack.streamer.board import ServerBoard
 from backpack.streamer.governor import Governor, time_on_cpu
@@ -237,7 +238,10 @@ class Streamer:
         self._lodgers[number] = lodger = Lodger(stream)
         try:
             lodger.outputs = open_outputs(
-                order.outputs, stream.hub, self._board, lambda place: _Line(self, number, place)
+                order.outputs,
+                Source(stream.hub, lodger.numbers, stream.snapshot),
+                self._board,
+                lambda place: _Line(self, number, place),
             )
         except BackpackError as error:
             self._on_failed(number, error)
