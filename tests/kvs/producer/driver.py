@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from backpack.kvs.calls import Request
     from backpack.kvs.producer.commands import Command
+    from backpack.kvs.producer.journal import Journal
     from tests.kvs_server.server import KVSServer
 
 __all__ = ["Driver"]
@@ -43,11 +44,14 @@ class Driver:
 
     Args:
         server: Where to send.
+        journal: Of the producer.
         settings: What `ProducerSettings` takes.
 
     """
 
-    def __init__(self, server: KVSServer, **settings: Any) -> None:
+    def __init__(
+        self, server: KVSServer, *, journal: Journal | None = None, **settings: Any
+    ) -> None:
         self.signing: dict[str, Any] = {"key": ACCESS_KEY, "secret": SECRET_KEY}
         self.expires_in_seconds: float | None = None
         options: dict[str, Any] = {"fragment_seconds": 1.0} | settings
@@ -56,6 +60,7 @@ class Driver:
             segment_uid=random.randbytes(16),
             # Short waits: the jitter itself is looked at elsewhere.
             random=lambda: 0.1,
+            journal=journal,
         )
         self._sock: socket.socket | None = None
         # What was read and is not decoded yet: the head, or chunks.

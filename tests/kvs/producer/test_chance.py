@@ -1,179 +1,197 @@
 from __future__ import annotations
 
-import json
-import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.kvs.producer.commands import (
-    Call,
-    Close,
-    EndBody,
-    Open,
-    ProducerSettings,
-    ProducerState,
-    Send,
-)
-from backpack.kvs.producer.producer import Producer
-from tests.kvs.producer.video import START_WALL_NS, unit
-from tests.kvs_server.rules import FragmentRules
-from tests.kvs_server.streams import Session, Stream
+from backpack.kvs.calls import Operation
+from backpack.kvs.producer.commands import Call, ProducerState, Send
+from tests.kvs.producer.service import BEGIN_MS, Service, stamped
 
 if TYPE_CHECKING:
     from backpack.kvs.producer.commands import Command
     from tests.kvs_server.streams import Fragment
 
-ENDPOINT = "http://127.0.0.1:9"
-STEP = 0.05
-BEGIN_MS = START_WALL_NS // 1_000_000
 RETRYABLE = (4000, 4003, 5000, 5001, 4999)
 REFUSALS = ((500, ""), (503, ""), (400, "ClientLimitExceeded"), (403, "AccessDenied"),
             (400, "InvalidEndpoint"), (404, "ResourceNotFound"))  # fmt: skip
 
 
-class Weather:
-    """Be the network and the service, in a time of its own, with faults by chance."""
+class Weather(Service):
+    """Let everything go wrong by chance."""
 
     def __init__(self, seed: int, *, badness: float) -> None:
-        self.random = random.Random(seed)
+        super().__init__(seed=seed)
         self.badness = badness
-        self.producer = Producer(
-            ProducerSettings("us-east-1", "test", ENDPOINT, fragment_seconds=1.0),
-            segment_uid=bytes(16),
-            random=self.random.random,
-        )
-        self.now = 1000.0
-        self.stream = Stream("test", 24, 0.0)
-        self.rules: FragmentRules | None = None
-        # What is under way to the producer: when it arrives, and what.
-        self.answers: list[tuple[float, bytes]] = []
 
     def bad(self, times: float = 1.0) -> bool:
         """Decide whether something goes wrong."""
         return self.random.random() < self.badness * times
 
-    def step(self) -> None:
-        """Let a twentieth of a second pass."""
-        self.now += STEP
-        while self.answers and self.answers[0][0] <= self.now:
-            self.producer.received(self.answers.pop(0)[1], self.now)
+    def weather(self) -> None:
+        """Lose the connection, or have answers late."""
         if self.rules is not None and self.bad(0.2):
             self.broke()
-        for _ in range(200):
-            command = self.producer.poll(self.now)
-            if command is None:
-                return
-            self.obey(command)
+        self.ack_seconds = self.random.choice([0.0, 0.1, 0.5])
 
-    def broke(self) -> None:
-        """Lose the connection, and tell."""
-        self.hang_up()
-        self.producer.broke("weather", self.now)
-
-    def hang_up(self) -> None:
-        """Forget the connection and what was under way."""
-        self.rules = None
-        self.answers.clear()
-
-    def obey(self, command: Command) -> None:
-        """Do what the producer asks for."""
-        if isinstance(command, Close):
-            self.hang_up()
-        elif isinstance(command, Call):
-            self.call(command)
-        elif isinstance(command, Open):
-            self.open()
-        elif self.rules is not None and isinstance(command, Send):
-            self.rules.feed(command.data)
-            if self.bad(0.3):
-                self.broke()
-        elif self.rules is not None and isinstance(command, EndBody):
-            self.rules.end()
+    def deliver(self, command: Command) -> None:
+        """Lose the connection in the middle of a fragment."""
+        super().deliver(command)
+        if isinstance(command, Send) and self.rules is not None and self.bad(0.3):
+            self.broke()
 
     def call(self, command: Call) -> None:
-        """Answer a call of the control plane."""
+        """Have no network."""
         if self.bad(3):
-            self.producer.broke("no network", self.now)
-            return
-        answer: dict[str, Any] = {"DataEndpoint": ENDPOINT}
-        if command.request.operation.value == "/describeStream":
-            answer = {"StreamInfo": {"Status": "ACTIVE", "DataRetentionInHours": 24}}
-        self.producer.answered(200, self.now, body=json.dumps(answer).encode())
+            self.broke("no network")
+        else:
+            super().call(command)
 
     def open(self) -> None:
-        """Take a connection, or refuse it."""
+        """Refuse a connection, or have credentials that run out soon."""
         if self.bad(3):
-            status, error = self.random.choice(REFUSALS)
-            self.producer.answered(status, self.now, error_type=error)
+            self.refuse(*self.random.choice(REFUSALS))
             return
-        self.rules = FragmentRules(
-            self.stream,
-            Session(len(self.stream.sessions), 0.0, (BEGIN_MS // 1000, 0)),
-            absolute=True,
-            next_number=lambda: str(len(self.stream.fragments)),
-            on_begun=self.begun,
-            on_block=lambda _: None,
-            on_complete=self.complete,
-        )
-        expires = self.random.choice([None, None, 30.0])
-        self.producer.answered(200, self.now, expires_in_seconds=expires)
+        self.expire_at = self.random.choice([None, None, lambda now: now + 30.0])
+        super().open()
 
     def begun(self, fragment: Fragment) -> None:
-        """Say that a fragment is being taken, or that it cannot be."""
-        self.say("BUFFERING", fragment)
+        """Say that a fragment cannot be taken."""
+        super().begun(fragment)
         if self.bad(2):
             self.say("ERROR", fragment, ErrorId=self.random.choice(RETRYABLE))
 
     def complete(self, fragment: Fragment) -> None:
-        """Keep a fragment; the answer that says so may be lost."""
+        """Lose the answer that says that a fragment is kept."""
         fragment.state = "persisted"
         self.say("RECEIVED", fragment)
         if not self.bad(2):
             self.say("PERSISTED", fragment)
 
-    def say(self, event: str, fragment: Fragment, **more: object) -> None:
-        """Have an answer on its way, in two parts."""
-        ack = {"EventType": event, "FragmentTimecode": fragment.timecode, **more}
-        last = self.answers[-1][0] if self.answers else self.now
-        delay = self.random.choice([0.0, 0.1, 0.5])
-        data = json.dumps(ack).encode()
-        cut = self.random.randrange(len(data))
-        self.answers.append((max(last, self.now + delay), data[:cut]))
-        self.answers.append((max(last, self.now + delay), data[cut:]))
-
 
 @pytest.mark.parametrize("badness", [0.0, 0.01, 0.05])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_whatever_happens_every_frame_is_played_once_and_at_its_time(
     seed: int, badness: float
 ) -> None:
     """Breaks, refusals, errors and lost answers by chance; the service looks at every element."""
     weather = Weather(seed, badness=badness)
     count = 600
-    for number in range(1, count + 1):
-        assert weather.producer.frame(unit(number), weather.now)
-        weather.step()
-        weather.step()
+    weather.frames(count)
     weather.badness /= 10
-    weather.producer.stop(weather.now, 600.0)
-    for _ in range(12_000):
-        if weather.producer.state is ProducerState.STOPPED:
-            break
-        weather.step()
+    weather.stop()
 
-    times = [
-        fragment.timecode + block.relative - BEGIN_MS
-        for fragment in weather.stream.timeline()
-        for block in fragment.blocks
-    ]
-    assert times == [number * 100 for number in range(count)]
     assert weather.producer.state is ProducerState.STOPPED
+    assert weather.played() == list(range(1, count + 1))
+    assert weather.times() == {number: (number - 1) * 100 for number in range(1, count + 1)}
     assert len(weather.producer.queue) == 0
-    complaints = {text for text in weather.stream.complaints if "in a second" not in text}
-    assert complaints == set()
-    assert bool(weather.producer.status(weather.now).reconnects) == bool(badness)
-    counters = weather.producer.status(weather.now).queue
+    assert weather.complaints() == set()
+    assert bool(weather.status.reconnects) == bool(badness)
+    counters = weather.status.queue
     assert (counters.frames_persisted, counters.frames_dropped, counters.frames_skipped) == (
         count, 0, 0,
     )  # fmt: skip
+
+
+ACK_ERRORS = (4002, 4004, 4006, 5000)
+HTTP_ERRORS = ((400, "ClientLimitExceeded"), (401, "NotAuthorized"), (403, "AccessDenied"),
+               (404, "ResourceNotFound"), (500, ""), (503, ""))  # fmt: skip
+
+
+class Faulty(Service):
+    """Answer a tenth of all fragments and a third of all requests with an error."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed=seed, fragment_seconds=2.0)
+        # What was answered; which fragments were refused for good.
+        self.errors: set[int] = set()
+        self.refused: set[int] = set()
+        self.calm = False
+
+    def begun(self, fragment: Fragment) -> None:
+        """Refuse a fragment. The first one passes: see the test that follows."""
+        super().begun(fragment)
+        if self.random.random() < 0.1 and not self.calm and self.status.last_fragment_age_seconds:
+            error_id = self.random.choice(ACK_ERRORS)
+            self.errors.add(error_id)
+            if error_id != 5000:
+                self.refused.add(fragment.timecode)
+            self.say("ERROR", fragment, ErrorId=error_id)
+
+    def call(self, command: Call) -> None:
+        """Refuse a call. That there is no such stream is said of video only."""
+        describes = command.request.operation is Operation.DESCRIBE_STREAM
+        if not self.disturbed(HTTP_ERRORS if not describes else HTTP_ERRORS[:3] + HTTP_ERRORS[4:]):
+            super().call(command)
+
+    def open(self) -> None:
+        """Refuse a connection."""
+        if not self.disturbed(HTTP_ERRORS):
+            super().open()
+
+    def disturbed(self, errors: tuple[tuple[int, str], ...]) -> bool:
+        """Refuse a request by chance."""
+        if self.calm or self.random.random() >= 1 / 3:
+            return False
+        status, error = self.random.choice(errors)
+        self.errors.add(status)
+        self.refuse(status, error)
+        return True
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_ten_minutes_of_errors_cost_what_kvs_refuses_and_no_more(seed: int) -> None:
+    """Each kind comes; what KVS gives up is counted, all else is played once, at its time."""
+    faulty = Faulty(seed)
+    count = 6000
+    faulty.frames(count)
+    faulty.calm = True
+    faulty.stop()
+
+    assert faulty.producer.state is ProducerState.STOPPED
+    assert faulty.errors == {*ACK_ERRORS, 400, 401, 403, 404, 500, 503}
+    played, counters = faulty.times(), faulty.status.queue
+    assert played == {number: (number - 1) * 100 for number in sorted(played)}
+    assert sum(len(one.blocks) for one in faulty.stream.timeline()) == len(played)
+    assert counters.frames_persisted + counters.frames_skipped + faulty.status.frames_lost == count
+    assert 0 < counters.fragments_skipped <= len(faulty.refused)
+    # What was refused while it was still growing takes its rest with it.
+    missing = set(range(1, count + 1)) - set(played)
+    assert len(missing) <= counters.frames_skipped + faulty.status.frames_lost
+    begun = [timecode - BEGIN_MS for timecode in faulty.refused]
+    assert all(any(0 <= (one - 1) * 100 - at <= 4000 for at in begun) for one in missing)
+    assert faulty.complaints() == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [(404, "ResourceNotFound", "create_stream=True"), (400, "InvalidArgument", "look at")],
+)
+def test_what_no_trying_mends_ends_with_what_to_do(status: int, error: str, words: str) -> None:
+    """A stream that does not exist, or a name that cannot be; what was put is still there."""
+
+    class Refusing(Service):
+        def call(self, _: Call) -> None:
+            self.refuse(status, error)
+
+    refusing = Refusing()
+    refusing.frames(30)
+
+    assert refusing.producer.state is ProducerState.FAILED
+    assert words in refusing.status.trouble
+    assert refusing.producer.wake_at is None
+    assert not refusing.producer.frame(stamped(31), refusing.now)
+
+
+def test_what_kvs_never_understands_ends_with_what_to_do() -> None:
+    """4006 for all that is sent: somebody is asked to report it."""
+
+    class Refusing(Service):
+        def begun(self, fragment: Fragment) -> None:
+            self.say("ERROR", fragment, ErrorId=4006)
+
+    refusing = Refusing()
+    refusing.frames(100)
+
+    assert refusing.producer.state is ProducerState.FAILED
+    assert "report" in refusing.status.trouble

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backpack.kvs.producer.commands import ProducerState
+from backpack.kvs.producer.journal import Journal
 from tests.kvs.producer.driver import Driver
 from tests.kvs_server.decoding import frame_numbers
 from tests.kvs_server.faults import AckError, AckForm, Connections, HttpError
@@ -15,6 +16,7 @@ from tests.kvs_server.signature import Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.kvs_server.streams import Stream
 
@@ -85,6 +87,26 @@ def test_an_outage_costs_nothing(server: KVSServer, driver: Driver, stream: Stre
 
     assert frame_numbers(stream.timeline()) == list(range(1, 41))
     assert stream.overlaps() == []
+
+
+def test_what_a_process_leaves_on_disk_is_played_before_what_the_next_one_sends(
+    server: KVSServer, stream: Stream, tmp_path: Path
+) -> None:
+    """The first one ends in an outage; all of it can be decoded, in order."""
+    server.refuse()
+    with Journal(tmp_path, server.region, "test") as journal:
+        first = Driver(server, journal=journal)
+        first.frames(1, 25)
+        first.stop(0.2)
+    server.listen()
+    with Journal(tmp_path, server.region, "test") as journal:
+        second = Driver(server, journal=journal)
+        second.frames(31, 45)
+        second.stop()
+
+    assert frame_numbers(stream.timeline()) == [*range(1, 26), *range(31, 46)]
+    assert stream.complaints == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_resets_cost_nothing(server: KVSServer, driver: Driver, stream: Stream) -> None:

@@ -710,6 +710,7 @@ def test_a_stop_waits_for_the_last_fragment() -> None:
     assert not it.producer.wants_key
     assert it.poll()[-1] == EndBody()
     assert not it.producer.frame(unit(31), it.now)
+    assert it.producer.status(it.now).frames_lost == 1
     states = [it.state]
     it.ack("PERSISTED", 11)
     states.append(it.state)

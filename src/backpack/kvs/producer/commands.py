@@ -1,4 +1,8 @@
-"""Say what the producer asks of whoever drives it, and what it was asked to be."""
+"""
+Say what the producer asks of whoever drives it, and what it was asked to be.
+
+The application loads this, too: it describes a producer, and reads its numbers.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,12 @@ from backpack.kvs.names import (
     check_stream_name,
     control_endpoint,
 )
-from backpack.kvs.producer.cutter import DEFAULT_FRAGMENT_SECONDS
-from backpack.kvs.producer.fragments import (
-    DEFAULT_BUFFER_BYTES,
-    DEFAULT_BUFFER_SECONDS,
-    QueueCounters,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backpack.kvs.calls import Request
+    from backpack.kvs.producer.journal import JournalNumbers
 
 __all__ = [
     "Call",
@@ -35,10 +34,14 @@ __all__ = [
     "ProducerSettings",
     "ProducerState",
     "ProducerStatus",
+    "QueueCounters",
     "Send",
 ]
 
 DEFAULT_RETENTION_HOURS = 24
+DEFAULT_FRAGMENT_SECONDS = 2.0
+DEFAULT_BUFFER_SECONDS = 120.0
+DEFAULT_BUFFER_BYTES = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,35 @@ class ProducerSettings:
         check_endpoint(self.control_endpoint, region=self.region, configured=self.endpoint)
 
 
+@dataclass
+class QueueCounters:
+    """
+    What has become of what was taken, in fragments and frames.
+
+    Attributes:
+        frames_taken: Frames that joined a fragment.
+        fragments_recovered: Taken over from processes that are gone.
+        frames_recovered: The frames in them; they are no part of those taken.
+        fragments_persisted: Freed, since KVS has them.
+        frames_persisted: The frames in them.
+        fragments_dropped: Gone since there was no room.
+        frames_dropped: The frames in them.
+        fragments_skipped: Given up, since KVS refused them.
+        frames_skipped: The frames in them.
+
+    """
+
+    frames_taken: int = 0
+    fragments_recovered: int = 0
+    frames_recovered: int = 0
+    fragments_persisted: int = 0
+    frames_persisted: int = 0
+    fragments_dropped: int = 0
+    frames_dropped: int = 0
+    fragments_skipped: int = 0
+    frames_skipped: int = 0
+
+
 @dataclass(frozen=True)
 class ProducerStatus:
     """
@@ -152,26 +184,47 @@ class ProducerStatus:
     Attributes:
         state: Where it is.
         trouble: What keeps it from sending, and what helps. Empty: nothing.
+        connected_seconds: How long the present connection has been taken. None: there
+            is none.
         buffered_seconds: Video that is not persisted yet.
         buffered_bytes: The same in bytes.
         buffered_frames: The same in frames.
         last_fragment: KVS's number of the last fragment that was persisted.
         last_fragment_age_seconds: How long ago that was. None: never.
-        fragments_resent: Fragments that were sent more than once.
+        latency_seconds: How long the first frame of the newest fragment that
+            was persisted took to get there, from its capture. None: no fragment of
+            this process was.
+        fragments_sent: Times that a fragment was begun to be sent.
+        fragments_resent: Those of them in which it was not the first time.
         frames_lost: Frames that no fragment could take.
         queue: What has become of the others.
         reconnects: How often a connection was given up, by cause.
+        journal: What is on disk. None: nothing is kept there.
 
     """
 
     state: ProducerState
     trouble: str = ""
+    connected_seconds: float | None = None
     buffered_seconds: float = 0.0
     buffered_bytes: int = 0
     buffered_frames: int = 0
     last_fragment: str = ""
     last_fragment_age_seconds: float | None = None
+    latency_seconds: float | None = None
+    fragments_sent: int = 0
     fragments_resent: int = 0
     frames_lost: int = 0
     queue: QueueCounters = field(default_factory=QueueCounters)
     reconnects: Mapping[str, int] = field(default_factory=Counter)
+    journal: JournalNumbers | None = None
+
+    @property
+    def frames_stored(self) -> int:
+        """Tell how many of the frames that wait are on disk, and so outlive the process."""
+        return 0 if self.journal is None else self.journal.frames_stored
+
+    @property
+    def frames_unstored(self) -> int:
+        """Tell how many of the frames that wait are lost if the producer ends now."""
+        return self.buffered_frames - self.frames_stored

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from backpack.kvs.producer.commands import (
+    DEFAULT_BUFFER_BYTES,
+    DEFAULT_BUFFER_SECONDS,
+    QueueCounters,
+)
 from backpack.kvs.producer.mkv import cluster_start
 
 if TYPE_CHECKING:
@@ -14,15 +19,10 @@ if TYPE_CHECKING:
     from backpack.kvs.producer.mkv import Track
 
 __all__ = [
-    "DEFAULT_BUFFER_BYTES",
-    "DEFAULT_BUFFER_SECONDS",
     "Fragment",
     "FragmentQueue",
-    "QueueCounters",
+    "FragmentStore",
 ]
-
-DEFAULT_BUFFER_SECONDS = 120.0
-DEFAULT_BUFFER_BYTES = 128 * 1024 * 1024
 
 BLOCK_COST_BYTES = 64
 """What a block takes in memory beside its bytes: the object's head and its place in the list."""
@@ -41,7 +41,7 @@ class Fragment:
     Attributes:
         sequence: Grows from fragment to fragment; a sequence may be missing.
         timeline: Fragments of one timeline have growing times and may share a
-            connection.
+            connection. Below 0: an earlier process has left it.
         timecode_ms: Time of the first frame since the epoch.
         track: What a connection's header has to say for it.
         begin_ns: Monotonic capture time of the first frame.
@@ -69,6 +69,11 @@ class Fragment:
     sent: bool = False
 
     @property
+    def recovered(self) -> bool:
+        """Tell whether an earlier process has left it."""
+        return self.timeline < 0
+
+    @property
     def video_ns(self) -> int:
         """Tell how much video it is."""
         return self.lead_ns + self.end_ns - self.begin_ns
@@ -86,29 +91,30 @@ class Fragment:
         return cost
 
 
-@dataclass
-class QueueCounters:
+class FragmentStore(Protocol):
     """
-    What has become of what was taken, in fragments and frames.
+    Keep what a queue holds in a second place: see `backpack.kvs.producer.journal.Journal`.
 
-    Attributes:
-        frames_taken: Frames that joined a fragment.
-        fragments_persisted: Freed, since KVS has them.
-        frames_persisted: The frames in them.
-        fragments_dropped: Gone since there was no room.
-        frames_dropped: The frames in them.
-        fragments_skipped: Given up, since KVS refused them.
-        frames_skipped: The frames in them.
-
+    None of this may raise an error.
     """
 
-    frames_taken: int = 0
-    fragments_persisted: int = 0
-    frames_persisted: int = 0
-    fragments_dropped: int = 0
-    frames_dropped: int = 0
-    fragments_skipped: int = 0
-    frames_skipped: int = 0
+    def recover(self) -> Iterator[Fragment]:
+        """Give whole fragments that processes which are gone have left."""
+
+    def begin(self, fragment: Fragment) -> None:
+        """Hear of a new fragment, before its first frame."""
+
+    def extend(self, fragment: Fragment, block: bytes, pts_ns: int) -> None:
+        """Hear that a frame joins it."""
+
+    def complete(self, fragment: Fragment) -> None:
+        """Hear that nothing joins it any more."""
+
+    def amend(self, fragment: Fragment) -> None:
+        """Hear that its time, timeline or tags have changed."""
+
+    def remove(self, fragment: Fragment) -> None:
+        """Hear that it is gone."""
 
 
 class FragmentQueue:
@@ -125,6 +131,7 @@ class FragmentQueue:
     Args:
         buffer_seconds: How much video may wait.
         buffer_bytes: How many bytes may wait.
+        store: A second place for what waits. None: memory only.
 
     """
 
@@ -133,7 +140,9 @@ class FragmentQueue:
         *,
         buffer_seconds: float = DEFAULT_BUFFER_SECONDS,
         buffer_bytes: int = DEFAULT_BUFFER_BYTES,
+        store: FragmentStore | None = None,
     ) -> None:
+        self._store = store
         self._longest_ns = round(buffer_seconds * _SECOND_NS)
         self._most_bytes = buffer_bytes
         self._fragments: deque[Fragment] = deque()
@@ -145,13 +154,9 @@ class FragmentQueue:
 
     def begin(self, fragment: Fragment, block: bytes) -> None:
         """Take a new fragment with its first frame. The one before it is complete now."""
-        self.complete()
-        if self._fragments:
-            # A silent source is no video, however long it lasts.
-            gap_ns = fragment.begin_ns - self._fragments[-1].end_ns
-            fragment.lead_ns = min(gap_ns, LONGEST_GAP_NS)
-        self._fragments.append(fragment)
-        self._video_ns += fragment.lead_ns
+        self._append(fragment)
+        if self._store is not None:
+            self._store.begin(fragment)
         self.extend(block, fragment.begin_ns)
 
     def extend(self, block: bytes, pts_ns: int) -> None:
@@ -164,12 +169,41 @@ class FragmentQueue:
         self._video_ns += pts_ns - newest.end_ns
         self._size += newest.add(block, pts_ns)
         self.counters.frames_taken += 1
+        if self._store is not None:
+            self._store.extend(newest, block, pts_ns)
         self._make_room()
 
     def complete(self) -> None:
         """Say that nothing joins the newest fragment any more. Idempotent."""
+        newest = self.open
+        if newest is None:
+            return
+        newest.complete = True
+        if self._store is not None:
+            self._store.complete(newest)
+
+    def left(self) -> Iterator[Fragment]:
+        """Give what earlier processes have left in the store; each goes to `restore`."""
+        return iter(()) if self._store is None else self._store.recover()
+
+    def restore(self, fragment: Fragment) -> None:
+        """Take a whole fragment that an earlier process has left, and make room if need be."""
+        self._append(fragment)
+        self._size += fragment.size
+        self._video_ns += fragment.end_ns - fragment.begin_ns
+        self.counters.fragments_recovered += 1
+        self.counters.frames_recovered += len(fragment.blocks)
+        self._make_room()
+
+    def _append(self, fragment: Fragment) -> None:
+        self.complete()
         if self._fragments:
-            self._fragments[-1].complete = True
+            # A silent source is no video, however long it lasts. What was left
+            # may be from before the machine was started, with another clock.
+            gap_ns = fragment.begin_ns - self._fragments[-1].end_ns
+            fragment.lead_ns = min(max(gap_ns, 0), LONGEST_GAP_NS)
+        self._fragments.append(fragment)
+        self._video_ns += fragment.lead_ns
 
     @property
     def newest(self) -> Fragment | None:
@@ -225,13 +259,20 @@ class FragmentQueue:
             if not fragment.sent and fragment.timeline == old_timeline:
                 fragment.timecode_ms += step_ms
                 fragment.timeline = new_timeline
+                self._amend(fragment)
                 count += 1
         return count
 
     def strip_tags(self) -> None:
         """Take the metadata off everything that waits."""
         for fragment in self._fragments:
-            fragment.tags = b""
+            if fragment.tags:
+                fragment.tags = b""
+                self._amend(fragment)
+
+    def _amend(self, fragment: Fragment) -> None:
+        if self._store is not None:
+            self._store.amend(fragment)
 
     def after(self, sequence: int) -> Fragment | None:
         """Give the first fragment that follows a sequence."""
@@ -256,6 +297,8 @@ class FragmentQueue:
     def _forget(self, fragment: Fragment) -> None:
         self._size -= fragment.size
         self._video_ns -= fragment.video_ns
+        if self._store is not None:
+            self._store.remove(fragment)
 
     def _over(self) -> bool:
         return self._size > self._most_bytes or self._video_ns > self._longest_ns

@@ -9,16 +9,10 @@ from backpack.errors import OutputError, SettingsError
 from backpack.kvs.calls import Operation, read_error
 from backpack.kvs.producer.ack import AckError, AckReader, Action, meaning
 from backpack.kvs.producer.backoff import FullJitter
-from backpack.kvs.producer.commands import (
-    Close,
-    EndBody,
-    ProducerState,
-    Send,
-)
+from backpack.kvs.producer.commands import Close, EndBody, ProducerState, Send
 from backpack.kvs.producer.control import ControlPlane
-from backpack.kvs.producer.cutter import FragmentCutter
 from backpack.kvs.producer.ending import Ending
-from backpack.kvs.producer.fragments import FragmentQueue
+from backpack.kvs.producer.intake import Intake
 from backpack.kvs.producer.refusals import Course, Refusal, judge
 from backpack.kvs.producer.session import Session, lifetime_seconds
 from backpack.kvs.producer.tally import Tally
@@ -30,24 +24,16 @@ if TYPE_CHECKING:
     from backpack.kvs.producer.ack import Ack, Meaning
     from backpack.kvs.producer.commands import Command, ProducerSettings, ProducerStatus
     from backpack.kvs.producer.fragments import Fragment
+    from backpack.kvs.producer.journal import Journal
 
 __all__ = ["Producer"]
 
 ANSWER_SECONDS = 10.0
 """For an answer's first line."""
 
-SILENCE_SECONDS = 20.0
-"""Of a source: then its fragment is closed. KVS itself closes after 30."""
-
 DRAIN_SECONDS = 10.0
 CREATING_SECONDS = 1.0
 MENDING_SECONDS = 30.0
-
-PAUSED_SECONDS = 5.0
-"""Without a frame KVS's own word that it is idle closes the fragment."""
-
-MOST_UNREADABLE = 3
-"""Times in a row that KVS may say of the very first fragments that it cannot read them."""
 
 _OK = 200
 
@@ -65,13 +51,16 @@ class Producer:
     news. Whatever breaks is tried again, with waits that grow, from the first
     fragment that is not persisted.
 
-    Reads no clock: ``now`` is seconds of any monotonic clock. Not thread-safe:
-    one thread drives it.
+    Reads no clock: ``now`` is seconds of the monotonic clock that the units'
+    capture times are taken from. Not thread-safe: one thread drives it.
 
     Args:
         settings: What to send where.
         segment_uid: 16 random bytes.
         random: Gives a number from 0 up to 1.
+        journal: Keeps what waits on disk, too; what is left there is loaded
+            now, and sent first. Whoever opened it closes it when the producer
+            is over. None: video waits in memory only.
 
     """
 
@@ -81,17 +70,15 @@ class Producer:
         *,
         segment_uid: bytes,
         random: Callable[[], float],
+        journal: Journal | None = None,
     ) -> None:
         settings.validate()
         self._segment_uid = segment_uid
         self._random = random
         self._backoff = FullJitter(random)
-        self.queue = FragmentQueue(
-            buffer_seconds=settings.buffer_seconds, buffer_bytes=settings.buffer_bytes
-        )
-        self._cutter = FragmentCutter(
-            self.queue, fragment_seconds=settings.fragment_seconds, metadata=settings.metadata
-        )
+        self._journal = journal
+        self._intake = Intake(settings, journal)
+        self.queue = self._intake.queue
         self.state = ProducerState.IDLE
         self._control = ControlPlane(settings)
         self._not_before = float("-inf")
@@ -101,8 +88,6 @@ class Producer:
         self._session: Session | None = None
         self._acks = AckReader()
         self._last_cluster_at = float("-inf")
-        # When the last unit came.
-        self._frame_at = float("-inf")
         # None: it was not told to stop.
         self._ending: Ending | None = None
         self._tally = Tally()
@@ -111,18 +96,12 @@ class Producer:
 
     def frame(self, unit: AccessUnit, now: float) -> bool:
         """Take one access unit. False: it is lost, and counted; see `FragmentCutter.take`."""
-        if self.state in _OVER or self._ending is not None:
-            self._tally.frames_refused += 1
-            return False
-        taken = self._cutter.take(unit)
-        if taken:
-            self._frame_at = now
-        return taken
+        return self._intake.take(unit, now)
 
     @property
     def wants_key(self) -> bool:
         """Tell whether a key frame should be asked for."""
-        return self.state not in _OVER and self._ending is None and self._cutter.wants_key
+        return self._intake.wants_key
 
     def stop(self, now: float, timeout_seconds: float, longest_seconds: float = 0.0) -> None:
         """
@@ -131,12 +110,12 @@ class Producer:
         Args:
             now: The time.
             timeout_seconds: How long that may take. What is not persisted then
-                stays in `queue`.
+                stays in `queue`, and in the journal if there is one.
             longest_seconds: How long it may take as long as fragments are
                 being persisted.
 
         """
-        self._cutter.finish()
+        self._intake.close()
         self._ending = Ending(now, timeout_seconds, longest_seconds)
 
     def answered(
@@ -222,7 +201,7 @@ class Producer:
     def poll(self, now: float) -> Command | None:
         """Say what is to be done now. None: nothing before `wake_at` or news."""
         if not self._commands and self.state not in _OVER:
-            self._rest(now)
+            self._intake.look(now)
             self._advance(now)
         return self._commands.popleft() if self._commands else None
 
@@ -233,7 +212,7 @@ class Producer:
             return float("-inf")
         if self.state in _OVER:
             return None
-        times = [self._silent_at()]
+        times = [self._intake.silent_at]
         if self._ending is not None:
             times.append(self._ending.at)
         if self.state is ProducerState.IDLE and self._has_work():
@@ -250,19 +229,12 @@ class Producer:
             self.state,
             self.queue,
             now=now,
-            resent=0 if self._session is None else self._session.resent,
-            lost=self._cutter.frames_lost,
+            session=self._session,
+            lost=self._intake.frames_lost,
+            journal=None if self._journal is None else self._journal.numbers(),
         )
 
     # What follows from the time.
-
-    def _silent_at(self) -> float | None:
-        return None if self.queue.open is None else self._frame_at + SILENCE_SECONDS
-
-    def _rest(self, now: float) -> None:
-        silent_at = self._silent_at()
-        if silent_at is not None and now >= silent_at:
-            self._cutter.finish()
 
     def _has_work(self) -> bool:
         if self._ending is not None:
@@ -271,7 +243,8 @@ class Producer:
 
     def _advance(self, now: float) -> None:
         if self._ending is not None and now >= self._ending.at:
-            self._over()
+            self._close()
+            self._over(ProducerState.STOPPED)
         elif self.state is ProducerState.IDLE:
             self._ask(now)
         elif self.state is ProducerState.STREAMING:
@@ -283,7 +256,8 @@ class Producer:
 
     def _ask(self, now: float) -> None:
         if self._ending is not None and not len(self.queue):
-            self._over()
+            self._close()
+            self._over(ProducerState.STOPPED)
             return
         if now < self._not_before or not self._has_work():
             return
@@ -347,7 +321,7 @@ class Producer:
         self._wait(cause, now)
         self._tally.trouble = refusal.sentence or self._tally.trouble
         if not self._control.take_course(refusal.course):
-            self.state = ProducerState.FAILED
+            self._over(ProducerState.FAILED)
 
     def _wait(self, cause: str, now: float) -> None:
         self._not_before = now + self._backoff.next_wait()
@@ -358,17 +332,17 @@ class Producer:
         if session is None:
             return
         if found.action in (Action.NOTE_ALIVE, Action.MARK_RECEIVED, Action.FREE):
-            if session.take(ack, now):
-                self._note_persisted(ack, now)
+            freed = session.take(ack, now)
+            if freed is not None:
+                self._note_persisted(ack, freed, now)
         elif found.action is Action.CLOSE_IF_PAUSED:
             session.take(ack, now)
-            if now - self._frame_at >= PAUSED_SECONDS:
-                self._cutter.finish()
+            self._intake.idle(now)
         else:
             self._obey(ack, found, session.refused(ack), now)
 
-    def _note_persisted(self, ack: Ack, now: float) -> None:
-        self._tally.persisted(ack.fragment, now)
+    def _note_persisted(self, ack: Ack, freed: Fragment, now: float) -> None:
+        self._tally.persisted(freed, ack.fragment, now)
         self._backoff.reset()
         if self.state is ProducerState.DRAINING:
             self._deadline = now + DRAIN_SECONDS
@@ -381,26 +355,15 @@ class Producer:
         self._disconnect(f"{ack.error_id or ''} {ack.error_code}".strip(), now, end_body=True)
         self._tally.trouble = found.sentence or self._tally.trouble
         if action is Action.FAIL:
-            self.state = ProducerState.FAILED
+            self._over(ProducerState.FAILED)
         elif action is Action.DESCRIBE:
             self._control.describe()
         elif action is Action.RESEND_SLOWLY:
             self._not_before = now + MENDING_SECONDS
+        elif action is Action.SKIP_OR_FAIL and self._tally.unreadable():
+            self._over(ProducerState.FAILED)
         elif action is not Action.RESEND:
-            self._skip(action, fragment)
-
-    def _skip(self, action: Action, fragment: Fragment | None) -> None:
-        if action is Action.SKIP_OR_FAIL:
-            self._tally.unreadable += 1
-            if self._tally.unreadable >= MOST_UNREADABLE and not self._tally.has_persisted:
-                self.state = ProducerState.FAILED
-                return
-        if fragment is not None:
-            self.queue.skip(fragment)
-        if action is Action.SKIP_AND_SHORTEN:
-            self._cutter.shorten()
-        elif action is Action.SKIP_WITHOUT_TAGS:
-            self._cutter.refuse_metadata()
+            self._intake.skip(action, fragment)
 
     def _disconnect(self, cause: str, now: float, *, end_body: bool = False) -> None:
         """Give the connection up; everything that is not persisted is sent again."""
@@ -413,7 +376,7 @@ class Producer:
         self._commands.clear()
         if self._session is not None:
             self._session.close()
-            self._tally.resent += self._session.resent
+            self._tally.add(self._session)
             self._last_cluster_at = self._session.last_cluster_at
             self._session = None
             self._control.connect()
@@ -422,6 +385,6 @@ class Producer:
         self._commands.append(Close())
         self.state = ProducerState.IDLE
 
-    def _over(self) -> None:
-        self._close()
-        self.state = ProducerState.STOPPED
+    def _over(self, state: ProducerState) -> None:
+        self._intake.close()
+        self.state = state

@@ -8,7 +8,7 @@ from typing import Final
 
 from backpack.kvs.calls import Operation
 
-__all__ = ["Course", "Refusal", "judge"]
+__all__ = ["ACTIONS", "Course", "Refusal", "judge"]
 
 _UNAUTHORIZED: Final = (401, 403)
 _NOT_FOUND: Final = 404
@@ -52,13 +52,14 @@ class Refusal:
     sentence: str = ""
 
 
-_ACTIONS: Final = {
+ACTIONS: Final = {
     Operation.DESCRIBE_STREAM: "DescribeStream",
     Operation.CREATE_STREAM: "CreateStream",
     Operation.GET_DATA_ENDPOINT: "GetDataEndpoint",
     Operation.PUT_MEDIA: "PutMedia",
     Operation.GET_HLS_URL: "GetHLSStreamingSessionURL",
 }
+"""What IAM calls them."""
 
 _WEATHER: Final = frozenset({"ClientLimitExceeded", "ConnectionLimitExceeded", "Throttling"})
 _NO_ENDPOINT: Final = frozenset({"InvalidEndpoint"})
@@ -99,7 +100,7 @@ def judge(
         return Refusal(Course.ENDPOINT)
     wrong = _about_signature(error, message, skew_seconds)
     if not wrong and status in _UNAUTHORIZED:
-        action = _ACTIONS[operation]
+        action = ACTIONS[operation]
         wrong = (
             f"AWS does not allow {action}: give kinesisvideo:{action} on this stream "
             "to whose credentials these are"
@@ -138,11 +139,11 @@ def _by_resource(operation: Operation, status: int, error: str, told: str) -> Re
     if error.startswith("InvalidArgument") or error == "Validation":
         return Refusal(
             Course.FAIL,
-            f"AWS does not take what {_ACTIONS[operation]} was asked: look at the names of "
+            f"AWS does not take what {ACTIONS[operation]} was asked: look at the names of "
             f"region and stream{told}.",
         )
     return Refusal(
-        Course.DESCRIBE, f"AWS answered {_ACTIONS[operation]} with {status} {error}{told}."
+        Course.DESCRIBE, f"AWS answered {ACTIONS[operation]} with {status} {error}{told}."
     )
 
 

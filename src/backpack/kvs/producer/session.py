@@ -104,9 +104,12 @@ class Session:
         # Since when an answer is due. None: there is none to come.
         self._due_since: float | None = None
         self._heard_at = now
+        self.opened_at = now
         # Nothing follows: the body is to be ended.
         self.ended = False
-        # Fragments that another connection had seen before.
+        # Fragments that were begun here, and those of them that another
+        # connection had seen before.
+        self.sent = 0
         self.resent = 0
 
     def next_data(self, now: float) -> bytes | None:
@@ -140,6 +143,7 @@ class Session:
         if self._first is None:
             self._first = following
             data = header(self._segment_uid, following.track) + data
+        self.sent += 1
         self.resent += following.sent
         following.sent = True
         self._sent.append(_Sent(following, following.timecode_ms))
@@ -178,12 +182,12 @@ class Session:
         if self._due_since is not None:
             self._due_since = now
 
-    def take(self, ack: Ack, now: float) -> int:
+    def take(self, ack: Ack, now: float) -> Fragment | None:
         """
         Note an answer that is no error.
 
         Returns:
-            How many fragments it has freed.
+            The newest fragment that it has freed. None: it has freed none.
 
         """
         self._due_since = None
@@ -191,16 +195,16 @@ class Session:
         place = self._place(ack)
         if place is None or not self._is_whole(place):
             # What was never sent whole cannot have been taken whole.
-            return 0
+            return None
         if ack.event is Event.RECEIVED:
             for sent in self._sent[: place + 1]:
                 sent.received = True
         frees = ack.event is Event.PERSISTED or (ack.event is Event.RECEIVED and not self._persists)
         if not frees:
-            return 0
-        freed = self._queue.free(self._sent[place].fragment)
+            return None
+        fragment = self._sent[place].fragment
         del self._sent[: place + 1]
-        return freed
+        return fragment if self._queue.free(fragment) else None
 
     def refused(self, ack: Ack) -> Fragment | None:
         """Tell which fragment an error is about: the named one, else the one being taken."""

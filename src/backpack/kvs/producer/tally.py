@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 from backpack.kvs.producer.commands import ProducerState, ProducerStatus
 
 if TYPE_CHECKING:
-    from backpack.kvs.producer.fragments import FragmentQueue
+    from backpack.kvs.producer.fragments import Fragment, FragmentQueue
+    from backpack.kvs.producer.journal import JournalNumbers
+    from backpack.kvs.producer.session import Session
 
 __all__ = ["Tally"]
+
+MOST_UNREADABLE = 3
+"""Times that KVS may say of the very first fragments that it cannot read them."""
 
 MANY_FAILURES = 3
 """In a row are more than weather."""
@@ -27,15 +32,14 @@ class Tally:
     def __init__(self) -> None:
         # What keeps it from sending, and what helps. Empty: nothing.
         self.trouble = ""
-        # Times in a row that KVS could not read what it was sent.
-        self.unreadable = 0
-        # Fragments that were sent once more by connections that are over.
-        self.resent = 0
-        # Frames that came when it was over.
-        self.frames_refused = 0
+        self._unreadable = 0
         self.reconnects: Counter[str] = Counter()
+        # Of the connections that are over.
+        self._sent = 0
+        self._resent = 0
         self._last_fragment = ""
         self._persisted_at: float | None = None
+        self._latency_seconds: float | None = None
 
     def failed(self, cause: str, times: int) -> None:
         """Note that it has not worked so many times in a row, the last time for this cause."""
@@ -45,20 +49,41 @@ class Tally:
                 "it is tried again. Look at the network."
             )
 
-    def persisted(self, fragment: str, now: float) -> None:
-        """Note that video has arrived: nothing keeps it from that now."""
-        self._last_fragment = fragment
-        self._persisted_at = now
-        self.trouble = ""
-        self.unreadable = 0
+    def add(self, session: Session) -> None:
+        """Note what a connection that is over has done."""
+        self._sent += session.sent
+        self._resent += session.resent
 
-    @property
-    def has_persisted(self) -> bool:
-        """Tell whether anything has ever arrived."""
-        return self._persisted_at is not None
+    def persisted(self, fragment: Fragment, name: str, now: float) -> None:
+        """
+        Note that video has arrived: nothing keeps it from that now.
+
+        Args:
+            fragment: The newest one that has.
+            name: KVS's number for it.
+            now: The time.
+
+        """
+        self._last_fragment = name
+        self._persisted_at = now
+        if not fragment.recovered:
+            self._latency_seconds = now - fragment.begin_ns / 1e9
+        self.trouble = ""
+
+    def unreadable(self) -> bool:
+        """Note that KVS could not read a fragment, and tell whether it never will."""
+        self._unreadable += 1
+        return self._unreadable >= MOST_UNREADABLE and self._persisted_at is None
 
     def status(
-        self, state: ProducerState, queue: FragmentQueue, *, now: float, resent: int, lost: int
+        self,
+        state: ProducerState,
+        queue: FragmentQueue,
+        *,
+        now: float,
+        session: Session | None,
+        lost: int,
+        journal: JournalNumbers | None,
     ) -> ProducerStatus:
         """
         Put together what there is to say.
@@ -67,21 +92,26 @@ class Tally:
             state: Where the producer is.
             queue: What waits.
             now: The time.
-            resent: Fragments that the present connection has sent once more.
-            lost: Frames that the cutter could not take.
+            session: The present connection.
+            lost: Frames that no fragment could take.
+            journal: What is on disk.
 
         """
         age = None if self._persisted_at is None else now - self._persisted_at
         return ProducerStatus(
             state=state,
             trouble=self.trouble,
+            connected_seconds=None if session is None else now - session.opened_at,
             buffered_seconds=queue.seconds,
             buffered_bytes=queue.size,
             buffered_frames=queue.frames,
             last_fragment=self._last_fragment,
             last_fragment_age_seconds=age,
-            fragments_resent=self.resent + resent,
-            frames_lost=self.frames_refused + lost,
+            latency_seconds=self._latency_seconds,
+            fragments_sent=self._sent + (session.sent if session is not None else 0),
+            fragments_resent=self._resent + (session.resent if session is not None else 0),
+            frames_lost=lost,
             queue=dataclasses.replace(queue.counters),
             reconnects=dict(self.reconnects),
+            journal=journal,
         )
