@@ -15,7 +15,7 @@ SECOND = 1_000_000_000
 def playing(at_ns: int = 0, action: Action = Action.FRAME, *, key: bool = True) -> Cadence:
     """Give a cadence whose encoder has just got a picture."""
     cadence = Cadence()
-    cadence.done(at_ns, action, key=key, epoch=0)
+    cadence.done(at_ns, action, key=key, pts_ns=at_ns, epoch=0)
     return cadence
 
 
@@ -83,7 +83,7 @@ def test_a_key_frame_is_not_made_before_it_is_due() -> None:
 def test_key_frames_come_by_elapsed_time() -> None:
     """Two seconds after the last one, at any frame rate."""
     cadence = playing()
-    cadence.done(SECOND, Action.FRAME, key=False, epoch=0)
+    cadence.done(SECOND, Action.FRAME, key=False, pts_ns=SECOND, epoch=0)
     assert not needs_key(cadence, KEY_INTERVAL_NS - 1)
     assert needs_key(cadence, KEY_INTERVAL_NS)
 
@@ -115,7 +115,7 @@ def test_a_stepped_clock_gets_a_key_frame() -> None:
     """The new anchor is taken where decoding can start."""
     cadence = playing()
     assert needs_key(cadence, 1, epoch=1)
-    cadence.done(1, Action.FRAME, key=True, epoch=1)
+    cadence.done(1, Action.FRAME, key=True, pts_ns=1, epoch=1)
     assert not needs_key(cadence, 2, epoch=1)
 
 
@@ -128,9 +128,17 @@ def test_a_newcomer_is_greeted() -> None:
         action = cadence.decide(now_ns, fresh=False, newcomer=now_ns == 100 * SECOND)
         if action is Action.REPEAT:
             pictures.append(now_ns)
-            cadence.done(now_ns, action, key=False, epoch=0)
+            cadence.done(now_ns, action, key=False, pts_ns=now_ns, epoch=0)
         now_ns += SECOND // 100
 
     in_greeting = [at for at in pictures if at < 101.5 * SECOND]
     assert len(in_greeting) == 30
     assert len(pictures) - len(in_greeting) <= 3
+
+
+def test_key_frames_are_as_far_apart_as_the_pictures_say() -> None:
+    """It is the pictures' own times that count, not when the encoder happens to get them."""
+    cadence = Cadence()
+    cadence.done(7, Action.FRAME, key=True, pts_ns=0, epoch=0)
+
+    assert needs_key(cadence, KEY_INTERVAL_NS)

@@ -265,7 +265,7 @@ def output_from_url(
 
 
 def _absolute(path: str | os.PathLike[str] | None) -> str | None:
-    return None if path is None else os.fspath(Path(path).absolute())
+    return None if path is None else os.fspath(Path(path).expanduser().absolute())
 
 
 def _configured_endpoint() -> str | None:

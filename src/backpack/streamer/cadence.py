@@ -83,13 +83,13 @@ class Cadence:
         return Action.NOTHING
 
     def needs_key(
-        self, now_ns: int, action: Action, *, asked: bool, repeats_refused: bool, epoch: int
+        self, pts_ns: int, action: Action, *, asked: bool, repeats_refused: bool, epoch: int
     ) -> bool:
         """
         Say whether the picture must be one that decoding can start at.
 
         Args:
-            now_ns: The time.
+            pts_ns: The picture's own time, for players and recordings count by it.
             action: What is about to be encoded.
             asked: Whether a viewer asks for a key frame.
             repeats_refused: Whether some output is not given repeats. What
@@ -101,16 +101,16 @@ class Cadence:
         return (
             asked
             or self._last_ns is None
-            or now_ns - self._last_key_ns >= KEY_INTERVAL_NS
+            or pts_ns - self._last_key_ns >= KEY_INTERVAL_NS
             or (action is Action.FRAME and self._after_repeat and repeats_refused)
             or (self._epoch is not None and epoch != self._epoch)
         )
 
-    def done(self, now_ns: int, action: Action, *, key: bool, epoch: int) -> None:
-        """Note that a picture went into the encoder."""
+    def done(self, now_ns: int, action: Action, *, key: bool, pts_ns: int, epoch: int) -> None:
+        """Note that a picture with that time of its own went into the encoder."""
         self._last_ns = now_ns
         if key:
-            self._last_key_ns = now_ns
+            self._last_key_ns = pts_ns
         self._after_repeat = action is Action.REPEAT
         self._epoch = epoch
 

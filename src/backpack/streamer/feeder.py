@@ -241,7 +241,7 @@ class Feeder:
         """Hand a picture over, and note whether the encoder took it: what was asked is owed."""
         action = Action.REPEAT if tag.repeat else Action.FRAME
         key = self._cadence.needs_key(
-            now_ns,
+            tag.pts_ns,
             action,
             asked=self._hub.take_key_request(now_ns) or self._owes_key,
             repeats_refused=self._hub.keeps_no_repeats,
@@ -253,7 +253,7 @@ class Feeder:
         if done:
             self._owes_picture = False
             self._times.went_in(tag, now_ns)
-            self._cadence.done(now_ns, action, key=key, epoch=tag.epoch)
+            self._cadence.done(now_ns, action, key=key, pts_ns=tag.pts_ns, epoch=tag.epoch)
         else:
             self._tags.take(tag.pts_ns)
         return done
