@@ -13,7 +13,7 @@ from benchmarks import frames, processes
 from benchmarks.remote import ROOT, Child
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from benchmarks.remote import Answer
@@ -161,18 +161,23 @@ class Bench:
         return max(2.0, full * self.pace)
 
     @contextlib.contextmanager
-    def app(self, side: str, cpus: list[int] | None = None) -> Iterator[Child]:
+    def app(
+        self, side: str, cpus: list[int] | None = None, environment: Mapping[str, str] | None = None
+    ) -> Iterator[Child]:
         """
         Run an application with frames and side loaded, not streaming yet.
 
         Args:
             side: A key of ``sides.NAMES``.
             cpus: The processors that it and all below it may use.
+            environment: Variables that it needs; it runs under this Python then.
 
         """
         # Both packages are called backpack: the predecessor's must not find ours.
-        environment = {"PYTHONPATH": str(ROOT)} if side == "predecessor" else {}
-        with Child("benchmarks.app", python=self._app_python, environment=environment) as app:
+        own = {"PYTHONPATH": str(ROOT)} if side == "predecessor" else environment or {}
+        # The predecessor's has no botocore.
+        python = sys.executable if environment else self._app_python
+        with Child("benchmarks.app", python=python, environment=own) as app:
             app.ask("load", path=str(self.path), side=side, cpus=cpus)
             yield app
 

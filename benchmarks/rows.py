@@ -137,6 +137,7 @@ def judge(found: Mapping[str, Figures]) -> list[Row]:
         title = f"longest put(), streaming process killed {killed['kills']:.0f} times"
         rows.append(Row(title, "ms", killed["put_ms_longest"], 50, 5))
     rows += _viewer_rows(found.get("viewers"))
+    rows += _kvs_rows(found.get("kvs"))
     if watched:
         rows.append(
             Row(
@@ -175,4 +176,30 @@ def _viewer_rows(viewers: Figures | None) -> list[Row]:
     return [
         Row("20 viewers against 1: encoder's CPU differs by", "%", encoder, 5),
         Row("20 viewers against 1: all CPU", "x", viewers["total_20"] / viewers["total_1"], 2),
+    ]
+
+
+def _kvs_rows(kvs: Figures | None) -> list[Row]:
+    if not kvs:
+        return []
+    core = "% of a core"
+    allowed = kvs["fragment_seconds"]
+    return [
+        Row("KVS: producer beyond the encoder", core, kvs["producer_core_percent"], 1.5),
+        Row("the same, its server mostly gone", core, kvs["producer_core_percent_gone"], 1.5),
+        Row("the same, refused for ever", core, kvs["producer_core_percent_forbidden"], 1.5),
+        Row("KVS: memory beyond the encoder", "MB", kvs["producer_memory_mb"], 20),
+        Row(
+            "KVS: put() to persisted, fragments of 2 s",
+            "s",
+            kvs["persisted_seconds_p50"],
+            allowed + 0.3,
+        ),
+        Row(
+            "KVS: first fragment persisted after the start",
+            "s",
+            kvs["first_fragment_seconds"],
+            allowed + 1,
+        ),
+        Row("KVS: frames lost in all of this", "frames", kvs["frames_lost"], 0),
     ]
