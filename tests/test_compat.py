@@ -42,6 +42,7 @@ def warned(code: str) -> tuple[list[warnings.WarningMessage], dict[str, Any]]:
     [
         ("from backpack.skyline import SkyLine", "backpack.spyglass.SpyGlass"),
         ("import backpack.skyline", "backpack.spyglass.SpyGlass"),
+        ("from backpack.kvs import KVSSkyLine", "backpack.kvs.KVSSpyGlass"),
         ("from backpack.rtsp import RTSPSkyLine", "backpack.rtsp.RTSPSpyGlass"),
         ("import backpack.rtsp\nbackpack.rtsp.RTSPSkyLine", "backpack.rtsp.RTSPSpyGlass"),
     ],

@@ -51,6 +51,7 @@ LIGHT = {
     "kvs/letters.py",
     "kvs/names.py",
     "kvs/playback.py",
+    "kvs/sink/dotenv.py",
     "kvs/spyglass.py",
     "kvs/stats.py",
     "push/__init__.py",

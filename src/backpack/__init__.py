@@ -13,19 +13,33 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backpack.kvs import KVSSpyGlass
     from backpack.push import GstSink
     from backpack.rtsp import RTSPServer, RTSPSpyGlass
     from backpack.spyglass import SpyGlass
+    from backpack.web import WebServer, WebSpyGlass
 
-__all__ = ["GstSink", "RTSPServer", "RTSPSpyGlass", "SpyGlass", "__version__"]
+__all__ = [
+    "GstSink",
+    "KVSSpyGlass",
+    "RTSPServer",
+    "RTSPSpyGlass",
+    "SpyGlass",
+    "WebServer",
+    "WebSpyGlass",
+    "__version__",
+]
 
 __version__ = "1.0.0"
 
 _HOMES = {
     "GstSink": "backpack.push",
+    "KVSSpyGlass": "backpack.kvs",
     "RTSPServer": "backpack.rtsp",
     "RTSPSpyGlass": "backpack.rtsp",
     "SpyGlass": "backpack.spyglass",
+    "WebServer": "backpack.web",
+    "WebSpyGlass": "backpack.web",
 }
 
 # The application decides where logs go.

@@ -1,0 +1,1 @@
+"""Stream through `kvssink`, AWS's own producer, in a child process of its own."""
