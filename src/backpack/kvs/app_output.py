@@ -123,19 +123,34 @@ class KVSOutput:
 
     def describe(self) -> dict[str, Any]:
         """Give what the streaming process needs; no secret is in it."""
-        described = {
-            **dataclasses.asdict(self.settings),
-            "ca_bundle": os.environ.get("AWS_CA_BUNDLE") or None,
-        }
+        described = dataclasses.asdict(self.settings)
+        bundle = os.environ.get("AWS_CA_BUNDLE") or None
         if self.producer == "native":
-            return {"kind": "kvs", **described, "buffer_path": self._buffer_path}
+            return {
+                "kind": "kvs",
+                **described,
+                "ca_bundle": bundle,
+                "buffer_path": self._buffer_path,
+            }
         return {
             "kind": "kvssink",
             **described,
+            "ca_bundle": self._bundle_for_kvssink(bundle),
             "dotenv_path": self._dotenv_path,
             "library_path": os.environ.get("LD_LIBRARY_PATH"),
             **self._file_path(),
         }
+
+    def _bundle_for_kvssink(self, bundle: str | None) -> str | None:
+        """Give it what it would take notice of: a folder, or a file with this ending."""
+        if bundle is None or bundle.endswith(".pem") or Path(bundle).is_dir():
+            return bundle
+        self.logger.warning(
+            "AWS_CA_BUNDLE=%s is left out: kvssink takes a folder or a file that ends in .pem, "
+            "and trusts the system's authorities otherwise.",
+            bundle,
+        )
+        return None
 
     def _file_path(self) -> dict[str, str]:
         """Say where kvssink finds the credentials, in the form that it reads, or as variables."""

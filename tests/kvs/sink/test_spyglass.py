@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backpack.errors import OutputError, SettingsError
+from backpack.kvs import (
+    KVSCredentialsHandler,
+    KVSEnvironmentCredentialsHandler,
+    KVSFileCredentialsHandler,
+    KVSInlineCredentialsHandler,
+    KVSSpyGlass,
+)
+from tests.kvs_server.decoding import frame_numbers
+from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY
+from tests.numbered import numbered
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.kvs_server.server import KVSServer
+
+HANDLERS: dict[str, Callable[[], KVSCredentialsHandler]] = {
+    "chain": KVSCredentialsHandler,
+    "inline": lambda: KVSInlineCredentialsHandler(ACCESS_KEY, SECRET_KEY),
+    "environment": KVSEnvironmentCredentialsHandler,
+    "file": KVSFileCredentialsHandler,
+}
+
+
+@pytest.fixture
+def environment(server: KVSServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an application find the server and its credentials."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS_VIDEO", server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+
+
+def spyglass(
+    dotenv: Path, handler: KVSCredentialsHandler | None = None, **more: Any
+) -> KVSSpyGlass:
+    """Give a SpyGlass that streams to 'test' through kvssink."""
+    return KVSSpyGlass(
+        "us-east-1",
+        "test",
+        handler,
+        producer="kvssink",
+        dotenv_path=dotenv,
+        fragment_seconds=1.0,
+        **more,
+    )
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("kind", HANDLERS)
+def test_every_handler_works_with_kvssink(server: KVSServer, dotenv: Path, kind: str) -> None:
+    """What is put arrives, frame by frame, wherever the credentials come from."""
+    with spyglass(dotenv, HANDLERS[kind]()) as streaming:
+        for number in range(1, 61):
+            streaming.put(numbered(number))
+            time.sleep(1 / 30)
+        wait_for(lambda: streaming.kvs_stats().fragments_persisted > 0)
+        streaming.stop_streaming(20)
+        replaced = streaming.stats().replaced + streaming.stats().not_due
+
+    seen = frame_numbers(server.streams["test"].timeline())
+    assert seen == sorted(set(seen))  # type: ignore[type-var]
+    assert len(seen) >= 60 - replaced
+    assert seen[-1] == 60
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_missing_element_is_an_error_of_the_start(dotenv: Path, tmp_path: Path) -> None:
+    """It names the variable, and the producer that needs no build."""
+    dotenv.write_text(f"GST_PLUGIN_PATH={tmp_path}\n")
+    with pytest.raises(OutputError, match=r"GST_PLUGIN_PATH.*native"):
+        spyglass(dotenv).start_streaming()
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_missing_dotenv_is_an_error_of_the_start(tmp_path: Path) -> None:
+    """With kvssink it is needed."""
+    with pytest.raises(SettingsError, match=r"dotenv_path=.*none"):
+        spyglass(tmp_path / "none").start_streaming()
+
+
+@pytest.mark.usefixtures("environment")
+def test_what_kvssink_cannot_carry_is_refused(dotenv: Path) -> None:
+    """Metadata would be lost without a word."""
+    with pytest.raises(SettingsError, match="metadata"):
+        spyglass(dotenv, metadata={"door": "front"}).start_streaming()
