@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks import processes
+from benchmarks.bench import Window, percentile
 from benchmarks.remote import Child
 
 if TYPE_CHECKING:
-    from benchmarks.bench import Bench, Figures, Scene
+    from collections.abc import Iterator
+
+    from benchmarks.bench import Bench, Figures, Puts, Scene
 
 __all__ = ["measure_kvs"]
 
 SIGNER_THREADS = ("kvs-signer", "kvs-credentials")
 PRODUCER_THREAD = "kvs"
-GONE_SHARE = 5 / 6
-"""Of a minute the server is away for fifty seconds."""
-
 CAUGHT_UP_SECONDS = 6.0
 """The newest fragment that has arrived is two fragments old, and a bit."""
+
+
+@dataclass
+class _Spell:
+    """What producer and signer used between two moments, and when that was."""
+
+    window: Window = field(default_factory=Window)
+    core_percent: float = 0.0
+
+    def put_ms_p99(self, puts: Puts) -> float:
+        """Tell how long all but one put in a hundred took at most."""
+        return percentile([puts.took_ms[number] for number in puts.within(self.window)], 99)
 
 
 def measure_kvs(bench: Bench) -> Figures:
@@ -31,41 +45,51 @@ def measure_kvs(bench: Bench) -> Figures:
     with Child("benchmarks.kvs_service") as service:
         environment = service.ask("environment")
         with bench.app("kvs", environment=environment) as app:
-            began_ns = time.monotonic_ns()
             with bench.streaming(app) as scene, scene.playing() as puts:
-                first = service.ask("first")["at_ns"]
-                good = _window(scene, bench.seconds(20))
+                first_ns = service.ask("first")["at_ns"]
+                with _spell(scene) as good:
+                    time.sleep(bench.seconds(20))
                 memory_mb = _memory_mb(scene)
-                latencies = service.ask("latencies")["seconds"]
-                gone = _while_gone(scene, service, bench.seconds(36))
+                took = service.ask("latencies")["seconds"]
+                with _spell(scene) as gone:
+                    service.ask("refuse")
+                    time.sleep(bench.seconds(50))
+                    service.ask("listen")
+                    time.sleep(bench.seconds(10))
                 _wait_until_caught_up(service)
-                forbidden = _while_forbidden(scene, service, bench.seconds(20))
+                service.ask("forbid")
+                with _spell(scene) as forbidden:
+                    time.sleep(bench.seconds(20))
+                service.ask("allow")
                 _wait_until_caught_up(service)
             told = app.ask("stats")
         kept = service.ask("kept")
-    without = _memory_without(bench)
     return {
-        "producer_core_percent": good,
-        "producer_core_percent_gone": gone,
-        "producer_core_percent_forbidden": forbidden,
-        "producer_memory_mb": memory_mb - without,
-        "first_fragment_seconds": (first - began_ns) / 1e9,
-        "persisted_seconds_p50": sorted(latencies)[len(latencies) // 2],
-        "persisted_seconds_longest": max(latencies),
+        "producer_core_percent": good.core_percent,
+        "producer_core_percent_gone": gone.core_percent,
+        "producer_core_percent_forbidden": forbidden.core_percent,
+        "producer_memory_mb": memory_mb - _memory_without(bench),
+        "first_fragment_seconds": (first_ns - told["began_ns"]) / 1e9,
+        "persisted_seconds_p50": percentile(took, 50),
+        "persisted_seconds_longest": max(took),
         "fragment_seconds": 2.0,
-        "put_ms_p99": sorted(puts.took_ms.values())[int(len(puts.took_ms) * 0.99)],
+        "put_ms_p99": good.put_ms_p99(puts),
+        "put_ms_p99_gone": gone.put_ms_p99(puts),
         "frames_lost": told["accepted"] - told["replaced"] - kept["frames"],
         "frames_replaced_percent": told["replaced"] / told["accepted"] * 100,
         "overlaps": kept["overlaps"],
     }
 
 
-def _window(scene: Scene, seconds: float) -> float:
-    """Tell what producer and signer use of a core, in per cent."""
+@contextlib.contextmanager
+def _spell(scene: Scene) -> Iterator[_Spell]:
+    """Measure what producer and signer use meanwhile."""
+    spell = _Spell()
     before = _producer_seconds(scene)
-    began = time.monotonic()
-    time.sleep(seconds)
-    return (_producer_seconds(scene) - before) / (time.monotonic() - began) * 100
+    with scene.window() as spell.window:
+        yield spell
+    used = _producer_seconds(scene) - before
+    spell.core_percent = used / spell.window.seconds * 100
 
 
 def _producer_seconds(scene: Scene) -> float:
@@ -93,23 +117,3 @@ def _wait_until_caught_up(service: Child) -> None:
     """Wait until nothing waits any more but what is new."""
     while service.ask("newest_age")["seconds"] > CAUGHT_UP_SECONDS:
         time.sleep(0.5)
-
-
-def _while_gone(scene: Scene, service: Child, seconds: float) -> float:
-    """Measure a while in which the server is mostly gone, and comes back."""
-    before, began = _producer_seconds(scene), time.monotonic()
-    service.ask("refuse")
-    time.sleep(seconds * GONE_SHARE)
-    service.ask("listen")
-    time.sleep(seconds * (1 - GONE_SHARE))
-    used = _producer_seconds(scene) - before
-    return used / (time.monotonic() - began) * 100
-
-
-def _while_forbidden(scene: Scene, service: Child, seconds: float) -> float:
-    """Measure a while in which every connection is refused with 403."""
-    service.ask("forbid")
-    try:
-        return _window(scene, seconds)
-    finally:
-        service.ask("allow")

@@ -201,5 +201,12 @@ def _kvs_rows(kvs: Figures | None) -> list[Row]:
             kvs["first_fragment_seconds"],
             allowed + 1,
         ),
+        Row(
+            "KVS: put() p99 in an outage, per that before",
+            "x",
+            kvs["put_ms_p99_gone"] / kvs["put_ms_p99"],
+            1.25,
+        ),
+        Row("KVS: frames replaced by newer ones", "%", kvs["frames_replaced_percent"], 1),
         Row("KVS: frames lost in all of this", "frames", kvs["frames_lost"], 0),
     ]

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backpack.errors import EncoderError
+from backpack.handover.threads import show_name
 from backpack.hub.hub import Hub
 from backpack.streamer.choice import EncoderChoice
 from backpack.streamer.feeder import Feeder
@@ -133,6 +134,7 @@ class Stream:
     # --- the intake thread -----------------------------------------------------
 
     def _run(self) -> None:
+        show_name()
         try:
             self._choice.look(time.monotonic_ns())
             while not self._is_finishing():
