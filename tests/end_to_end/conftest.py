@@ -9,10 +9,14 @@ from backpack.handover.shared import shared_supervisor
 from backpack.spyglass import SpyGlass
 from tests.clients import RtspClient
 from tests.end_to_end.apps import App, Putter, Show
+from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY, KVSServer
 from tests.waiting import children, threads_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.kvs_server.streams import Stream
 
 ANY_PORT = "rtsp://127.0.0.1:0/cam"
 
@@ -78,6 +82,27 @@ def stage() -> Iterator[Stage]:
     """Give a maker of everything."""
     with ExitStack() as stack:
         yield Stage(stack)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[KVSServer]:
+    """Run a server with the stream 'test' that applications find by their environment."""
+    with KVSServer() as running:
+        running.streams.add("test")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS_VIDEO", running.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        # Nothing of this machine's user comes in between.
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield running
+
+
+@pytest.fixture
+def stream(server: KVSServer) -> Stream:
+    """Give the stream 'test'."""
+    return server.streams["test"]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,21 +18,18 @@ from backpack.errors import SettingsError, StateError
 from backpack.kvs import KVSSpyGlass
 from backpack.spyglass import SpyGlass
 from tests.clients import RtspClient
-from tests.kvs_server.decoding import frame_numbers
+from tests.end_to_end.kvs import REGION, ShortLived, arrived, is_streaming, kvs, taken
 from tests.kvs_server.faults import HttpError
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY, KVSServer
 from tests.numbered import numbered, read
 from tests.waiting import is_running, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.end_to_end.apps import Putter
     from tests.end_to_end.conftest import Stage
     from tests.kvs_server.streams import Stream
 
-REGION = "us-east-1"
 State = SpyGlass.State
 
 EXAMPLE = """
@@ -75,53 +72,6 @@ class Application(panoramasdk.node):
             if idx == 0:
                 self.spyglass.put(stream.image)
 """
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[KVSServer]:
-    """Run a server with the stream 'test' that applications find by their environment."""
-    with KVSServer() as running:
-        running.streams.add("test")
-        monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS_VIDEO", running.url)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        # Nothing of this machine's user comes in between.
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        yield running
-
-
-@pytest.fixture
-def stream(server: KVSServer) -> Stream:
-    """Give the stream 'test'."""
-    return server.streams["test"]
-
-
-def kvs(stage: Stage, **settings: Any) -> KVSSpyGlass:
-    """Give a SpyGlass that streams to 'test' in fragments of a second."""
-    made = KVSSpyGlass(REGION, "test", **{"fragment_seconds": 1.0, "required": True, **settings})
-    stage.finally_do(made.stop_streaming)
-    made.start_streaming()
-    return made
-
-
-def arrived(stream: Stream) -> list[int | None]:
-    """Give the numbers of the frames in the final timeline, of which nothing overlaps."""
-    assert stream.overlaps() == []
-    assert stream.complaints == []
-    return frame_numbers(stream.timeline())
-
-
-def taken(putter: Putter) -> set[int]:
-    """Give the numbers of the frames that put() has taken."""
-    return {number for number, put in putter.puts.items() if put.taken}
-
-
-def is_streaming(spyglass: KVSSpyGlass) -> bool:
-    """Tell whether it is connected, and something has arrived."""
-    stats = spyglass.kvs_stats()
-    return stats.state == "STREAMING" and stats.fragments_persisted > 0
 
 
 def test_the_example_of_the_specification_runs_as_it_stands(
@@ -374,6 +324,27 @@ def test_a_wrong_clock_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch, st
 
         assert spyglass.state in (State.WARMUP, State.STREAMING)
         spyglass.stop_streaming(timeout=0.1)
+
+
+def test_credentials_that_run_out_are_renewed_in_time(
+    server: KVSServer, stream: Stream, stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With credentials of six seconds no frame is lost; each renewal is logged, no secret is."""
+    caplog.set_level("INFO")
+    spyglass = kvs(stage, credentials_handler=ShortLived(server, 6.0))
+    putter = stage.putter(spyglass, 30)
+
+    wait_for(lambda: spyglass.kvs_stats().credentials_renewed > 2, 60)
+    putter.stop()
+    spyglass.stop_streaming()
+
+    numbers = arrived(stream)
+    assert len(numbers) == len(taken(putter)) - spyglass.stats().replaced
+    assert len(stream.sessions) > 1
+    renewals = [one for one in caplog.messages if "renewed" in one]
+    assert len(renewals) >= 2
+    assert "secret" not in caplog.text
+    assert "token1" not in caplog.text
 
 
 def test_where_it_can_be_watched_is_asked_of_aws(server: KVSServer, stage: Stage) -> None:

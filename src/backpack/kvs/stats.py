@@ -36,6 +36,8 @@ class KVSStats:
         fragments_persisted: Fragments that have arrived for good.
         fragments_dropped: Fragments that had to go since there was no room.
         fragments_skipped: Fragments that KVS has refused.
+        fragments_recovered: Fragments that an earlier process has left in ``buffer_path``.
+        frames_stored: Frames that wait in ``buffer_path``, too.
         frames_taken: Frames that joined a fragment.
         frames_persisted: Those of them that have arrived for good.
         frames_dropped: Frames in fragments that had to go.
@@ -63,6 +65,8 @@ class KVSStats:
     fragments_persisted: int = 0
     fragments_dropped: int = 0
     fragments_skipped: int = 0
+    fragments_recovered: int = 0
+    frames_stored: int = 0
     frames_taken: int = 0
     frames_persisted: int = 0
     frames_dropped: int = 0

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from backpack.errors import EncoderError
 from backpack.handover.threads import show_name
+from backpack.handover.waker import Waker
 from backpack.hub.hub import Hub
 from backpack.streamer.choice import EncoderChoice
 from backpack.streamer.feeder import Feeder
 from backpack.streamer.snapshot import Snapshots
-from backpack.streamer.waker import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

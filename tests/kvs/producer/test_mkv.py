@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,24 @@ def rebuilt() -> bytes:
         elif isinstance(event, EndOfFragment):
             data += mkv.END_OF_FRAGMENT
     return data
+
+
+@pytest.mark.parametrize("data", [GOLDEN, rebuilt()], ids=["theirs", "ours"])
+def test_mkvinfo_reads_it(data: bytes, tmp_path: Path) -> None:
+    """A reader that is not ours sees track and clusters, and complains of nothing."""
+    path = tmp_path / "putmedia.mkv"
+    path.write_bytes(data)
+    done = subprocess.run(
+        ["mkvinfo", "--ui-language", "en_US", "--all", path],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.count("|+ Cluster") == data.count(b"\x1f\x43\xb6\x75")
+    assert "V_MPEG4/ISO/AVC" in done.stdout
+    assert "Error" not in done.stdout
+    assert "unknown" not in done.stdout.lower().replace("size unknown", "").replace(
+        "unknown size", ""
+    )
 
 
 def test_every_element_is_as_aws_writes_it() -> None:

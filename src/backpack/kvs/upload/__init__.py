@@ -1,0 +1,1 @@
+"""Carry what the producer decides over the network, in the streaming process."""

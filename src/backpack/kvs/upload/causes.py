@@ -1,0 +1,66 @@
+"""Name what ends connections, always in the same few words: they are counted by them."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from typing import Final
+
+__all__ = [
+    "ANSWERS_ENDED",
+    "CLOSED",
+    "NO_CONNECTION",
+    "NO_NAME",
+    "NO_PROGRESS",
+    "UNREADABLE",
+    "cause_of",
+    "sentence_of",
+]
+
+CLOSED: Final = "closed by the service"
+ANSWERS_ENDED: Final = "answers ended"
+UNREADABLE: Final = "unreadable answer"
+NO_NAME: Final = "name not found"
+NO_CONNECTION: Final = "no connection in time"
+NO_PROGRESS: Final = "no progress"
+"""Neither sent nor answered: the line hangs, and nobody says so."""
+CERTIFICATE: Final = "certificate refused"
+
+_CAUSES: Final = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EPIPE: "connection reset",
+    errno.ECONNABORTED: "connection reset",
+    errno.ETIMEDOUT: "connection timed out",
+    errno.ENETUNREACH: "network unreachable",
+    errno.EHOSTUNREACH: "network unreachable",
+    errno.ENETDOWN: "network unreachable",
+    errno.EADDRNOTAVAIL: "network unreachable",
+    errno.EMFILE: "too many open files",
+    errno.ENFILE: "too many open files",
+}
+
+
+def cause_of(error: OSError) -> str:
+    """Name an error of a socket, or of TLS."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CERTIFICATE
+    if isinstance(error, ssl.SSLError):
+        return "TLS failed"
+    return _CAUSES.get(error.errno or 0, "connection failed")
+
+
+def sentence_of(cause: str, host: str, error: OSError | None = None) -> str:
+    """Say what is wrong and what helps; nothing where trying again is all that does."""
+    if cause == CERTIFICATE:
+        why = getattr(error, "verify_message", "") or "it cannot be verified"
+        return (
+            f"The certificate of {host} is not trusted ({why}): give the file of the authority "
+            "that signed it as ca_bundle, look at this machine's clock, or find out who stands "
+            "between here and AWS."
+        )
+    if cause == "TLS failed":
+        return f"{host} does not speak TLS 1.2 or newer: something else stands in the way."
+    if cause == NO_NAME:
+        return f"The name {host} cannot be found: look at the network, its DNS and the region."
+    return ""
