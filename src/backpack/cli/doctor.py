@@ -217,6 +217,9 @@ def _judge_used(
     if not used["tls"]:
         remarks.append("glib-networking is missing: no rtsps://.")
         packages.append("glib-networking")
+    if not used["aiohttp"]:
+        remarks.append("aiohttp is missing: no page for the browser, no http://.")
+        packages.append("python3-aiohttp")
     if used["numpy"] is None and used["path"] != sys.executable:
         remarks.append(f"{used['path']} has no numpy: `spyglass serve` reads no files there.")
         packages.append("python3-numpy")

@@ -60,6 +60,7 @@ def _probe(*, with_encoders: bool) -> Facts:
         "rtsp_error": None,
         "tls": False,
         "libyuv": None,
+        "aiohttp": None,
         "elements": {},
         "encoders": [],
     }
@@ -71,6 +72,7 @@ def _probe(*, with_encoders: bool) -> Facts:
         return facts
     _add_rtsp_server(facts)
     facts["libyuv"] = _libyuv()
+    facts["aiohttp"] = _version_of("aiohttp")
     facts["elements"] = {element.name: _element(element.name) for element in ALL_ELEMENTS}
     if with_encoders:
         facts["encoders"] = _try_encoders()

@@ -65,6 +65,7 @@ def _used(python: Facts, facts: Facts) -> Iterator[str]:
         ("RTSP server library", "rtsp_server", ""),
         ("libyuv", "libyuv", "fast colour conversion"),
         ("TLS (glib-networking)", "tls", "rtsps://"),
+        ("aiohttp", "aiohttp", "http://, the page in the browser"),
         ("numpy", "numpy", "`spyglass serve` where the application's Python has no gi"),
     ):
         found = python.get(key)

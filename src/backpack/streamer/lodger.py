@@ -24,6 +24,7 @@ class Lodger:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self._kinds: list[str] = []
         self._outputs: list[OpenOutput] = []
         # Those that were not yet open when they were made.
         self._slow: list[OpenOutput] = []
@@ -41,11 +42,19 @@ class Lodger:
 
     @property
     def outputs(self) -> list[OpenOutput]:
-        """The outputs, in the application's order; set once."""
+        """The outputs, in the application's order."""
         return self._outputs
 
-    @outputs.setter
-    def outputs(self, outputs: list[OpenOutput]) -> None:
+    def take_in(self, kinds: list[str], outputs: list[OpenOutput]) -> None:
+        """
+        Take in the outputs, once.
+
+        Args:
+            kinds: What each is called in numbers.
+            outputs: The outputs, in the application's order.
+
+        """
+        self._kinds = kinds
         self._outputs = outputs
         self._slow = [output for output in outputs if output.opening]
 
@@ -79,7 +88,15 @@ class Lodger:
             "viewers": sum(output.viewers for output in self.outputs),
             "lost": sum(output.lost for output in self.outputs),
             "error": numbers["error"] or self.trouble or None,
-            "outputs": [output.numbers() for output in self.outputs],
+            "outputs": [
+                {
+                    "kind": kind,
+                    "viewers": output.viewers,
+                    "lost": output.lost,
+                    **output.numbers(),
+                }
+                for kind, output in zip(self._kinds, self.outputs, strict=True)
+            ],
         }
 
     @property

@@ -237,12 +237,13 @@ class Streamer:
         )
         self._lodgers[number] = lodger = Lodger(stream)
         try:
-            lodger.outputs = open_outputs(
+            outputs = open_outputs(
                 order.outputs,
                 Source(stream.hub, lodger.numbers, stream.snapshot),
                 self._board,
                 lambda place: _Line(self, number, place),
             )
+            lodger.take_in([str(one.get("kind")) for one in order.outputs], outputs)
         except BackpackError as error:
             self._on_failed(number, error)
             self._let_go(number, lodger)
