@@ -22,13 +22,14 @@ ROOMS = {
     "redaction": {"settings"},
     "handover": {"errors", "settings"},
     "spyglass": {*BASE, "handover"},
+    "listening": {"errors", "settings", "handover"},
     "gst": {"errors"},
     "hub": set(),
     "encoding": {*BASE, "gst", "handover"},
-    "rtsp": {*STREAMING, "spyglass"},
+    "rtsp": {*STREAMING, "spyglass", "listening"},
     "push": STREAMING,
     "kvs": {*STREAMING, "spyglass"},
-    "web": {*STREAMING, "spyglass", "rtsp"},
+    "web": {*STREAMING, "spyglass", "listening", "webrtc"},
     "streamer": STREAMING,
     "skyline": APP,
     "__init__": set(),
@@ -36,13 +37,12 @@ ROOMS = {
 }
 # Files that the application loads: light, and never the streaming side.
 LIGHT = {
+    "listening/app_place.py",
     "rtsp/__init__.py",
     "rtsp/app_output.py",
     "rtsp/app_server.py",
     "rtsp/spyglass.py",
     "rtsp/settings.py",
-    "rtsp/addresses.py",
-    "rtsp/interfaces.py",
     "kvs/__init__.py",
     "kvs/app_output.py",
     "kvs/caller.py",
@@ -56,6 +56,11 @@ LIGHT = {
     "kvs/stats.py",
     "push/__init__.py",
     "push/sink.py",
+    "web/__init__.py",
+    "web/app_output.py",
+    "web/app_server.py",
+    "web/settings.py",
+    "web/spyglass.py",
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -109,7 +114,7 @@ def test_imports_go_one_way(path: Path) -> None:
     if allowed is None:
         return
     if is_light(path):
-        allowed = APP
+        allowed = APP | (allowed & {"listening"})
     assert rooms(path) - allowed - {room(path), "__version__"} == set()
 
 
@@ -123,7 +128,11 @@ def test_one_door_leads_to_gi(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in FILES if room(path) in (*APP, "skyline") or path.name == "sink.py"],
+    [
+        path
+        for path in FILES
+        if room(path) in (*APP, "listening", "skyline") or path.name == "sink.py"
+    ],
     ids=lambda path: str(path.relative_to(SOURCE)),
 )
 def test_the_applications_side_needs_numpy_only(path: Path) -> None:
@@ -134,7 +143,7 @@ def test_the_applications_side_needs_numpy_only(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in FILES if room(path) in (*STREAMING, "streamer")],
+    [path for path in FILES if room(path) in (*STREAMING, "listening", "streamer")],
     ids=lambda path: str(path.relative_to(SOURCE)),
 )
 def test_the_streaming_side_needs_no_numpy(path: Path) -> None:
@@ -165,6 +174,7 @@ def test_importing_the_package_loads_nothing() -> None:
         "from backpack.spyglass import SpyGlass; SpyGlass('rtsp://127.0.0.1:8554/door')",
         "import warnings; warnings.simplefilter('ignore'); from backpack.skyline import SkyLine",
         "from backpack.rtsp import RTSPServer; RTSPServer(0).urls()",
+        "from backpack.web import WebServer; WebServer(0).urls()",
         "from backpack.kvs import KVSSpyGlass; KVSSpyGlass('us-east-1', 'door')",
     ],
 )
@@ -191,6 +201,7 @@ def test_the_application_loads_numpy_and_the_standard_library(statement: str) ->
         "kvs.upload.output",
         "kvs.sink.output",
         "kvs.sink.child_main",
+        "web.server",
     ],
 )
 def test_the_streaming_process_loads_nothing_of_the_applications(module: str) -> None:
@@ -201,7 +212,9 @@ def test_the_streaming_process_loads_nothing_of_the_applications(module: str) ->
     assert not loaded & {
         "backpack.spyglass",
         "backpack.handover.supervisor",
+        "backpack.listening.app_server",
         "backpack.rtsp.app_server",
+        "backpack.web.app_server",
         "backpack.kvs.app_output",
         "backpack.kvs.credentials",
     }

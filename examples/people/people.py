@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Box = tuple[int, int, int, int]
 
 CLIP = Path(__file__).with_name("pedestrians.mp4")
-URL = "rtsp://127.0.0.1:8554/people"
+URLS = ("http://127.0.0.1:8080/people", "rtsp://127.0.0.1:8554/people")
 GREEN = (80, 220, 80)
 
 
@@ -165,7 +165,7 @@ class Bill:
 def main() -> None:
     """Run the application until it is interrupted, or its time is over."""
     parser = argparse.ArgumentParser(description="Find people in a video and let others watch.")
-    parser.add_argument("--url", default=URL, help="where to stream to (default: %(default)s)")
+    parser.add_argument("--url", action="append", help="where to stream to; may be given again")
     parser.add_argument("--clip", type=Path, default=CLIP, help="the video (default: car park)")
     parser.add_argument("--seconds", type=float, help="end after so long (default: never)")
     arguments = parser.parse_args()
@@ -176,8 +176,8 @@ def main() -> None:
     end = time.monotonic() + (arguments.seconds or float("inf"))
     finder = PeopleFinder()
 
-    with SpyGlass(arguments.url) as spy:
-        print("Watch with:", *(f"ffplay -fflags nobuffer {url}" for url in spy.urls()), sep="\n  ")
+    with SpyGlass(*(arguments.url or URLS)) as spy:
+        print("Open in a browser, or in a player:", *spy.urls(), sep="\n  ")
         bill = Bill(spy)
         for frame in play(arguments.clip, stop):
             draw(frame, finder.find(frame))

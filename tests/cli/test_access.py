@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from backpack.cli.failure import Failure
-from backpack.cli.outputs import Access, default_url, has_password, make_outputs
+from backpack.cli.outputs import Access, default_urls, has_password, make_outputs
 from backpack.errors import SettingsError
 from backpack.rtsp import RTSPOutput
+from backpack.web import WebOutput
 
 
 def _servers(*urls: str, access: Access | None = None) -> list[RTSPOutput]:
@@ -70,9 +71,27 @@ def test_others_watch_only_when_that_is_said() -> None:
 
 
 def test_the_default_url_listens_on_this_machine_alone() -> None:
-    """Where no URL is given, nobody else can watch; a certificate asks for RTSPS."""
-    assert default_url("door", Access()) == "rtsp://127.0.0.1:8554/door"
-    assert default_url("door", Access(certificate="c")) == "rtsps://127.0.0.1:8322/door"
+    """Where no URL is given, nobody else can watch; a certificate asks for TLS."""
+    page, rtsp = default_urls("door", Access())
+    assert page in ("http://127.0.0.1:8080/door", "http://127.0.0.1:0/door")
+    assert rtsp == "rtsp://127.0.0.1:8554/door"
+    page, rtsp = default_urls("door", Access(certificate="c"))
+    assert page.startswith("https://127.0.0.1:")
+    assert rtsp == "rtsps://127.0.0.1:8322/door"
+
+
+def test_pages_and_rtsp_are_served_side_by_side() -> None:
+    """Users, certificate and names go to the servers that they are for."""
+    access = Access(users={"ann": "a"}, allowed_hosts=("spy.test",))
+    page, rtsp = make_outputs(["http://127.0.0.1:18080/x", "rtsp://127.0.0.1:18554/x"], access)
+
+    assert isinstance(page, WebOutput)
+    assert isinstance(rtsp, RTSPOutput)
+    assert page.server._settings.users == {"ann": "a"}
+    assert page.server._settings.allowed_hosts == ("spy.test",)
+    assert rtsp.server._settings.users == {"ann": "a"}
+    with pytest.raises(Failure, match="https:// needs --certificate"):
+        make_outputs(["https://127.0.0.1:18443/x"], Access())
 
 
 def test_passwords_in_urls_are_noticed() -> None:

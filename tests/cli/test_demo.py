@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import socket
+from urllib.request import HTTPCookieProcessor, build_opener
+
+import pytest
 
 from tests.cli.commands import FREE_PORT, run, running
 from tests.clients import ffprobe
@@ -33,3 +36,19 @@ def test_a_taken_port_has_a_way_out() -> None:
 
     assert done.process.returncode == 1
     assert "spyglass demo rtsp://127.0.0.1:0/demo" in done.err[-1]
+
+
+@pytest.mark.parametrize("command", [("demo",), ("serve", "testsrc")])
+def test_without_a_url_there_are_a_page_and_rtsp(command: tuple[str, ...]) -> None:
+    """Both are printed, both on this machine only, and the page lets in who has its address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if probe.connect_ex(("127.0.0.1", 8554)) == 0:
+            pytest.skip("another program listens on RTSP's usual port")
+    with running(*command) as serving:
+        serving.wait_line(serving.out, "rtsp://127.0.0.1:8554/")
+        page = next(line.strip() for line in serving.out if "http://127.0.0.1:" in line)
+        with build_opener(HTTPCookieProcessor()).open(page, timeout=30) as answer:
+            assert answer.status == 200
+            assert b"<html" in answer.read()
+        assert serving.end() == 0

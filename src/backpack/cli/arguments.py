@@ -27,7 +27,7 @@ exit status:
 
 _EPILOG = f"""\
 examples:
-  spyglass demo                     see it work: a moving scene over RTSP
+  spyglass demo                     see it work: a moving scene in your browser
   spyglass doctor                   what is found here, and what to install
   spyglass serve clip.mp4 --loop    let others watch a file
   spyglass serve /dev/video0        ... a camera
@@ -127,7 +127,8 @@ def _add_serve(commands: _Commands) -> None:
         "urls",
         metavar="URL",
         nargs="*",
-        help="where it can be watched (default: rtsp://127.0.0.1:8554/ and the source's name)",
+        help="where it goes: http://, https:// (a page), rtsp://, rtsps:// or kvs://REGION/STREAM "
+        "(default: a page and RTSP on this machine, under the source's name)",
     )
     parser.add_argument("--loop", action="store_true", help="play a file over and over")
     _add_ending(parser)
@@ -164,8 +165,17 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="listen on an address that others can reach without asking for a login",
     )
-    group.add_argument("--certificate", metavar="PEM", help="certificate, for rtsps:// URLs")
+    group.add_argument(
+        "--certificate", metavar="PEM", help="certificate, for rtsps:// and https:// URLs"
+    )
     group.add_argument("--key", metavar="PEM", help="its private key (default: in the same file)")
+    group.add_argument(
+        "--allowed-host",
+        dest="allowed_hosts",
+        action="append",
+        metavar="NAME",
+        help="a name under which browsers may ask for the page (may be given again)",
+    )
     group.add_argument(
         "--rtp-ports", type=_ports, metavar="LOW-HIGH", help="UDP ports to send from (default: any)"
     )
@@ -175,11 +185,10 @@ def _add_demo(commands: _Commands) -> None:
     text = "See it work: stream a moving scene, with what it costs."
     parser = _add_command(commands, "demo", text, _EXIT_STATUS)
     parser.add_argument(
-        "url",
+        "urls",
         metavar="URL",
-        nargs="?",
-        default="rtsp://127.0.0.1:8554/demo",
-        help="where it can be watched (default: %(default)s)",
+        nargs="*",
+        help="where it can be watched (default: a page and RTSP on this machine)",
     )
     _add_ending(parser)
 

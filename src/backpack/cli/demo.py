@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from backpack.cli.console import Console
 from backpack.cli.ending import Ending
@@ -19,13 +20,13 @@ __all__ = ["run"]
 _SIZE = (960, 540)
 _FPS = 25.0
 
-_HOW_TO_WATCH = """\
+_PLAYERS = """\
 Watch it with one of these:
   ffplay -fflags nobuffer -rtsp_transport tcp {url}
   vlc --network-caching=200 {url}
-  gst-launch-1.0 rtspsrc location={url} latency=0 ! decodebin ! autovideosink
-From another machine, first: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE
-Ctrl-C ends it. What it costs, watched and unwatched:"""
+  gst-launch-1.0 rtspsrc location={url} latency=0 ! decodebin ! autovideosink"""
+_TUNNEL = "From another machine, first: ssh {forwards} THIS_MACHINE"
+_BILL = "Ctrl-C ends it. What it costs, watched and unwatched:"
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -45,11 +46,13 @@ def run(asked: argparse.Namespace) -> int:
     """
     refuse_disabled()
     # Only now: `--help` needs no numpy.
+    from backpack.cli.outputs import Access, default_urls, make_outputs  # noqa: PLC0415
     from backpack.cli.scene import SceneSource  # noqa: PLC0415
     from backpack.spyglass import SpyGlass  # noqa: PLC0415
 
     with Ending(asked.seconds) as ending, Console() as console:
-        spy = SpyGlass(asked.url, fps=_FPS, required=True)
+        urls = asked.urls or default_urls("demo", Access())
+        spy = SpyGlass(*make_outputs(urls, Access()), fps=_FPS, required=True)
         try:
             with console.holding_back():
                 spy.start_streaming()
@@ -65,5 +68,13 @@ def run(asked: argparse.Namespace) -> int:
 
 def _explain(urls: list[str]) -> None:
     print("A moving scene is streamed to", *urls, sep="\n  ")
-    port = urls[0].split("/")[2].rpartition(":")[2]
-    print(_HOW_TO_WATCH.format(url=urls[0], port=port), flush=True)
+    pages = [url for url in urls if url.startswith("http")]
+    if pages:
+        print(f"Open it in a browser: {pages[0]}")
+    for url in urls:
+        if url.startswith("rtsp:"):
+            print(_PLAYERS.format(url=url))
+    ports = [urlsplit(url).port for url in urls]
+    forwards = " ".join(f"-L {port}:127.0.0.1:{port}" for port in ports if port)
+    print(_TUNNEL.format(forwards=forwards))
+    print(_BILL, flush=True)

@@ -26,6 +26,7 @@ _OPTIONS = {
     "users={'name': 'password'}": "a login (--users-file or BACKPACK_USERS)",
     "certificate=": "--certificate ",
     "key=": "--key ",
+    "allowed_hosts=": "--allowed-host ",
     "rtp_ports=": "--rtp-ports ",
     "bitrate_kbps=": "--bitrate ",
     "encoder=": "--encoder ",

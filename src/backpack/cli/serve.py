@@ -12,7 +12,7 @@ from backpack.cli.failure import USAGE, Failure
 from backpack.cli.live import carry
 from backpack.cli.logins import SOURCE_LOGIN, USERS, read_source_login, read_users
 from backpack.cli.origin import Kind, find_origin
-from backpack.cli.outputs import Access, default_url, has_password, make_outputs
+from backpack.cli.outputs import Access, default_urls, has_password, make_outputs
 from backpack.settings import StreamSettings, is_disabled
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ def _serve(
         key=asked.key,
         rtp_ports=asked.rtp_ports,
         allow_anonymous=asked.allow_anonymous,
+        allowed_hosts=tuple(asked.allowed_hosts or ()),
     )
-    urls = asked.urls or [default_url(origin.name, access)]
+    urls = asked.urls or default_urls(origin.name, access)
     _warn_of_passwords(urls, origin, console)
     outputs = make_outputs(urls, access)
     spy = SpyGlass(

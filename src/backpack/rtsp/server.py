@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from backpack.errors import AddressInUseError, OutputError, SettingsError, StateError
 from backpack.gst.gi import Gio, GLib
 from backpack.gst.rtsp import GstRtspServer
-from backpack.rtsp.addresses import is_wildcard, own_address
+from backpack.listening.addresses import is_wildcard, own_address
+from backpack.listening.paths import check_mount_path
 from backpack.rtsp.auth import make_auth
 from backpack.rtsp.mount import Mount, check_launch
 from backpack.rtsp.session import SESSION_TIMEOUT_SECONDS, Sessions
-from backpack.rtsp.settings import check_mount_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

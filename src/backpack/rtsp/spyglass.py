@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from backpack.rtsp.app_output import RTSPOutput
-from backpack.rtsp.app_server import checked_path
 from backpack.spyglass import SpyGlass
 
 if TYPE_CHECKING:
@@ -51,8 +50,9 @@ class RTSPSpyGlass(SpyGlass):
         dotenv_path: str | None = None,
         **settings: Any,  # noqa: ANN401 - checked by SpyGlass
     ) -> None:
+        output = RTSPOutput(server, path, starts_server=False)
         super().__init__(
-            RTSPOutput(server, path, starts_server=False),
+            output,
             parent_logger=parent_logger,
             gst_log_file=gst_log_file,
             gst_log_level=gst_log_level,
@@ -60,4 +60,4 @@ class RTSPSpyGlass(SpyGlass):
             **settings,
         )
         self.server = server
-        self.path = checked_path(path)
+        self.path = output.path

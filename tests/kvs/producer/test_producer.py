@@ -626,6 +626,7 @@ def test_a_missing_stream_is_created_where_that_is_allowed() -> None:
     it = Driven(create_stream=True, retention_hours=7)
     it.poll()
     it.refuse(404, "ResourceNotFound")
+    assert it.trouble == ""
     (command,) = it.wait()
     assert isinstance(command, Call)
     assert command.request.operation is Operation.CREATE_STREAM

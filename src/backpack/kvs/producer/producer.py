@@ -319,8 +319,12 @@ class Producer:
             self._tally.reconnects[cause] += 1
         self._close()
         self._wait(cause, now)
+        goes_on = self._control.take_course(refusal.course)
+        if goes_on and refusal.course is Course.CREATE:
+            # It is created now, as was asked for: no trouble.
+            return
         self._tally.trouble = refusal.sentence or self._tally.trouble
-        if not self._control.take_course(refusal.course):
+        if not goes_on:
             self._over(ProducerState.FAILED)
 
     def _wait(self, cause: str, now: float) -> None:

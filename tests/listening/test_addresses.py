@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from backpack.rtsp.addresses import for_url, is_loopback, is_wildcard, own_address
+from backpack.errors import SettingsError
+from backpack.listening.addresses import for_url, is_loopback, is_wildcard, own_address
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,18 @@ def test_ipv6_stands_in_brackets() -> None:
     """URLs hold IPv6 addresses in brackets (RFC 3986, 3.2.2)."""
     assert for_url("::1") == "[::1]"
     assert for_url("127.0.0.1") == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "address", ["203.0.113.7", "2001:db8::7", "", "no.such.host.invalid", "fe80::1%lo", None, "a b"]
+)
+def test_an_address_that_is_not_ours_is_refused(address: Any) -> None:
+    """An address of another machine, or none at all, is named in the error."""
+    with pytest.raises(SettingsError, match="address="):
+        own_address(address)
+
+
+def test_the_error_for_another_machine_names_the_pushing_form() -> None:
+    """Who meant to push learns how."""
+    with pytest.raises(SettingsError, match=r"rtsp\+push://"):
+        own_address("203.0.113.7")

@@ -1,0 +1,187 @@
+"""Stand before every connection: how many there may be, and how long a head may take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Gate", "GateKeeper", "Limits"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What one connection, one address and all together may take.
+
+    Attributes:
+        connections: All together.
+        connections_per_address: From one address. Not for this machine's own:
+            behind a tunnel or a proxy every viewer comes from there.
+        head_seconds: Until the head of a request is there.
+        head_bytes: Of a request's head.
+        send_buffer_bytes: Of the kernel, for a connection. Small: what lies in
+            there can no longer be skipped.
+
+    """
+
+    connections: int = 512
+    connections_per_address: int = 64
+    head_seconds: float = 10.0
+    head_bytes: int = 64 * 1024
+    send_buffer_bytes: int = 128 * 1024
+
+
+class GateKeeper:
+    """
+    Count the connections of one server. Asyncio's thread only.
+
+    Args:
+        limits: What is allowed.
+
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._of_address: Counter[str] = Counter()
+        # By the transport's identity: what aiohttp knows of a connection.
+        self._gates: dict[int, Gate] = {}
+
+    def gate_of(self, transport: asyncio.BaseTransport | None) -> Gate | None:
+        """Give the gate that a request came in by."""
+        return self._gates.get(id(transport))
+
+    def enter(self, gate: Gate, transport: asyncio.BaseTransport, address: str) -> bool:
+        """Count a connection in, or say that there are too many."""
+        many = self._of_address[address] >= self.limits.connections_per_address
+        if len(self._gates) >= self.limits.connections or (many and not _is_own(address)):
+            return False
+        self._of_address[address] += 1
+        self._gates[id(transport)] = gate
+        return True
+
+    def leave(self, transport: asyncio.BaseTransport, address: str) -> None:
+        """Count a connection out."""
+        if self._gates.pop(id(transport), None) is not None:
+            self._of_address[address] -= 1
+            # Addresses that are gone must not pile up.
+            self._of_address += Counter()
+
+    def abort_all(self) -> None:
+        """Cut every connection."""
+        for gate in list(self._gates.values()):
+            gate.abort()
+
+
+class Gate(asyncio.Protocol):
+    """
+    Stand between one connection and aiohttp, which does not mind slow heads.
+
+    Args:
+        keeper: Who counts.
+        inner: aiohttp's protocol of this connection.
+
+    """
+
+    def __init__(self, keeper: GateKeeper, inner: Callable[[], asyncio.Protocol]) -> None:
+        self._keeper = keeper
+        self._make_inner = inner
+        # None: not connected, or refused at once.
+        self._inner: asyncio.Protocol | None = None
+        self._transport: asyncio.Transport | None = None
+        self._address = ""
+        # Runs while a head is awaited, or has begun to come.
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._is_busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let a connection in, or cut it."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
+        if not self._keeper.enter(self, transport, self._address):
+            self._transport.abort()
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                size = self._keeper.limits.send_buffer_bytes
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        self._inner = self._make_inner()
+        self._inner.connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what came, unless it is too much for a head."""
+        if self._inner is None:
+            return
+        if not self._is_busy:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._keeper.limits.head_bytes:
+                self.abort()
+                return
+            if self._timer is None:
+                self._await_head()
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Pass on that nothing more will come."""
+        return None if self._inner is None else self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        """Pass on that the other side takes no more for now."""
+        if self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that the other side takes more again."""
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection out."""
+        self._stop_timer()
+        if self._inner is not None and self._transport is not None:
+            self._keeper.leave(self._transport, self._address)
+            self._inner.connection_lost(exc)
+
+    def begin(self) -> None:
+        """Learn that the head of a request is there, and its answer is made."""
+        self._stop_timer()
+        self._is_busy = True
+
+    def done(self) -> None:
+        """Learn that a request is answered: the next head may come. How long, aiohttp knows."""
+        self._is_busy = False
+        self._head_bytes = 0
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _await_head(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._keeper.limits.head_seconds, self.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _is_own(address: str) -> bool:
+    try:
+        number = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(number, "ipv4_mapped", None)
+    return (mapped or number).is_loopback

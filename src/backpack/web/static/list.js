@@ -1,0 +1,141 @@
+// The page that lists all streams.
+
+import { ageText, sayingOf } from "./status.js";
+
+const REFRESH_MS = 1500;
+const THUMBNAIL_WIDTH = 640;
+
+const byId = (id) => document.getElementById(id);
+
+class Card {
+  constructor(stream) {
+    this.path = stream.path;
+    this.node = byId("card").content.firstElementChild.cloneNode(true);
+    const [link, image] = [this.find("a"), this.find("img")];
+    link.href = stream.path;
+    this.find(".name").textContent = stream.name;
+    image.alt = "";
+    this.url = "";
+    this.isLoading = false;
+  }
+
+  find(selector) {
+    return this.node.querySelector(selector);
+  }
+
+  show(stream) {
+    const saying = sayingOf(stream.state);
+    const badge = this.find(".badge");
+    if (badge.textContent !== saying.badge) badge.textContent = saying.badge;
+    badge.dataset.tone = saying.tone;
+    this.node.classList.toggle("stale", stream.state === "still");
+    this.find(".about").textContent = describe(stream);
+    this.load();
+  }
+
+  async load() {
+    if (this.isLoading) return;
+    this.isLoading = true;
+    try {
+      const response = await fetch(`${this.path}/snapshot.jpg?width=${THUMBNAIL_WIDTH}`);
+      if (!response.ok) return;
+      const url = URL.createObjectURL(await response.blob());
+      const image = this.find("img");
+      image.src = url;
+      await image.decode();
+      image.hidden = false;
+      if (this.url) URL.revokeObjectURL(this.url);
+      this.url = url;
+    } catch {
+      // The next one comes soon.
+    } finally {
+      this.isLoading = false;
+    }
+  }
+
+  remove() {
+    this.node.remove();
+    if (this.url) URL.revokeObjectURL(this.url);
+  }
+}
+
+function describe(stream) {
+  const parts = [];
+  if (stream.width && stream.height) parts.push(`${stream.width} × ${stream.height}`);
+  if (stream.fps && stream.state === "live") parts.push(`${Math.round(stream.fps)} fps`);
+  if (stream.viewers) parts.push(stream.viewers === 1 ? "1 viewer" : `${stream.viewers} viewers`);
+  if (stream.state === "still" && stream.age_ms !== null) {
+    parts.push(`last frame ${ageText(stream.age_ms)} ago`);
+  }
+  return parts.join(" · ");
+}
+
+class ListPage {
+  constructor() {
+    this.cards = new Map();
+    this.said = null;
+  }
+
+  start() {
+    const turn = async () => {
+      if (!document.hidden) await this.refresh();
+      setTimeout(turn, REFRESH_MS);
+    };
+    turn();
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.refresh();
+    });
+  }
+
+  async refresh() {
+    let response = null;
+    try {
+      response = await fetch("/api/streams", { cache: "no-store" });
+    } catch {
+      this.say("reconnecting");
+      return;
+    }
+    if (!response.ok) {
+      this.say(response.status === 401 || response.status === 403 ? "denied" : "reconnecting");
+      return;
+    }
+    const { streams } = await response.json();
+    this.say(streams.length ? "" : "none");
+    this.show(streams);
+  }
+
+  show(streams) {
+    const paths = new Set(streams.map((stream) => stream.path));
+    for (const [path, card] of this.cards) {
+      if (!paths.has(path)) {
+        card.remove();
+        this.cards.delete(path);
+      }
+    }
+    for (const stream of streams) {
+      let card = this.cards.get(stream.path);
+      if (!card) {
+        card = new Card(stream);
+        this.cards.set(stream.path, card);
+        byId("streams").append(card.node);
+      }
+      card.show(stream);
+    }
+  }
+
+  say(state) {
+    if (state === this.said) return;
+    this.said = state;
+    const none = {
+      title: "No streams yet",
+      detail: "They show as soon as the application starts one.",
+    };
+    const saying = state === "none" ? none : sayingOf(state);
+    byId("notice").hidden = !state;
+    document.body.classList.toggle("away", state !== "" && state !== "none");
+    byId("title").textContent = state ? saying.title : "";
+    byId("detail").textContent = state ? saying.detail : "";
+  }
+}
+
+new ListPage().start();

@@ -1,0 +1,29 @@
+"""
+Be a streaming process that can be killed: serve numbered pictures at a given port.
+
+Usage: python -m tests.web.process PORT FIRST_NUMBER
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+
+from tests.streams import main_loop
+from tests.web.rig import Rig
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    with main_loop() as loop, ExitStack() as stack:
+        rig = Rig(loop, stack)
+        stream = rig.stream()
+        serving = rig.serve(port=int(sys.argv[1]))
+        serving.mount("/cam", stream.hub)
+        sys.stdout.write(f"{serving.port}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

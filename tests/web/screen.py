@@ -1,0 +1,62 @@
+"""Look at a page as a person does: read the number off the picture, and the words."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.streams import BITS, BLOCK, HEIGHT, WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_READ = """([width, height, bits, block]) => {
+  const shown = document.querySelector(".picture:not([hidden])");
+  const canvas = document.createElement("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d");
+  context.drawImage(shown, 0, 0, width, height);
+  const row = context.getImageData(0, block / 2, width, 1).data;
+  let number = 0;
+  for (let bit = 0; bit < bits; bit += 1) {
+    if (row[(bit * block + block / 2) * 4] > 128) number += 2 ** bit;
+  }
+  return number;
+}"""
+
+
+def number_on(page: Any) -> int:
+    """Read the number of the picture that is on the screen."""
+    return int(page.evaluate(_READ, [WIDTH, HEIGHT, BITS, BLOCK]))
+
+
+def state_of(page: Any) -> str:
+    """Tell the state that the page shows."""
+    return str(page.get_attribute("#stage", "data-state"))
+
+
+def wait_state(page: Any, state: str) -> None:
+    """Wait until the page shows a state."""
+    page.wait_for_selector(f'#stage[data-state="{state}"]')
+
+
+def wait_picture(page: Any) -> None:
+    """Wait for the first picture."""
+    page.wait_for_selector('#stage[data-state="live"]:not(.empty)')
+
+
+def until(page: Any, look: Callable[[], object], seconds: float = 30, what: str = "") -> float:
+    """Wait for what is seen, letting the page go on; say how long it took."""
+    begin = time.monotonic()
+    while not look():
+        assert time.monotonic() - begin < seconds, what or "it did not come true"
+        page.wait_for_timeout(20)
+    return time.monotonic() - begin
+
+
+def moves(page: Any) -> bool:
+    """Tell whether the picture becomes another one, soon."""
+    before = number_on(page)
+    until(page, lambda: number_on(page) != before, what="the picture stands still")
+    return True

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.web.relay import Relay
+from tests.web.screen import number_on, until, wait_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.streams import NumberedStream
+    from tests.web.rig import Rig
+
+PADDING_BYTES = 10_000
+"""On each of 30 pictures a second: 2.4 Mbit/s."""
+
+NARROW = 1_000_000 / 8
+"""Bytes a second."""
+
+NARROW_SECONDS = 4.0
+
+
+@pytest.fixture
+def relay_to() -> Iterator[Callable[[int], Relay]]:
+    """Give a maker of relays."""
+    relays: list[Relay] = []
+
+    def make(port: int) -> Relay:
+        relays.append(Relay(port))
+        return relays[-1]
+
+    yield make
+    for relay in relays:
+        relay.close()
+
+
+def lateness(page: Any, stream: NumberedStream) -> float:
+    """Tell how old the picture on the screen is, in seconds."""
+    number = number_on(page)
+    return (time.monotonic_ns() - stream.published[number].pts_ns) / 1e9
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "spy.test"])
+def test_a_narrow_line_makes_gaps_and_no_delay(
+    rig: Rig, relay_to: Callable[[int], Relay], open_page: Callable[..., Any], host: str
+) -> None:
+    """Through a tunnel that takes 4 MB at once: what waits in it is bounded, and so is latency."""
+    stream = rig.stream(padding_bytes=PADDING_BYTES)
+    serving = rig.serve(allowed_hosts=("spy.test",))
+    serving.mount("/cam", stream.hub)
+    relay = relay_to(serving.port)
+    page = open_page(serving.url("/cam", host=host).replace(f":{serving.port}", f":{relay.port}"))
+    wait_picture(page)
+    until(page, lambda: lateness(page, stream) < 0.5)
+
+    relay.rate = NARROW
+    end = time.monotonic() + NARROW_SECONDS
+    worst, waiting = 0.0, 0
+    seen = set()
+    while time.monotonic() < end:
+        page.wait_for_timeout(50)
+        worst = max(worst, lateness(page, stream))
+        waiting = max(waiting, relay.waiting)
+        seen.add(number_on(page))
+
+    # 13 s of video would fit into the relay, and it would be as late.
+    assert waiting < 400_000
+    assert worst < 4
+    assert len(seen) > 3
+    assert serving.lost() > 0
+    relay.rate = 0
+    took = until(page, lambda: lateness(page, stream) < 0.2, what="it stays late")
+    assert took < 10
+    assert serving.viewers() == 1

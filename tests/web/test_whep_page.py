@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.waiting import wait_for
+from tests.web.relay import Relay
+from tests.web.screen import moves, number_on, until, wait_picture, wait_state
+from tests.webrtc.relay import UdpRelay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.streams import NumberedStream
+    from tests.web.rig import Rig, Serving
+
+pytest.importorskip(
+    "backpack.gst.webrtc", reason="GStreamer's WebRTC is missing", exc_type=ImportError
+)
+
+WEBRTC = '#stage[data-transport="webrtc"]'
+
+
+@pytest.fixture
+def udp_relay() -> Iterator[UdpRelay]:
+    """Give a relay between the page's video and the server."""
+    made = UdpRelay()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tcp_relay() -> Iterator[Callable[[int], Relay]]:
+    """Give a maker of tunnels."""
+    made: list[Relay] = []
+
+    def make(port: int) -> Relay:
+        made.append(Relay(port))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def lead_through(page: Any, relay: UdpRelay) -> None:
+    """Have a page's video go through a relay."""
+
+    def answer(route: Any) -> None:
+        response = route.fetch()
+        text = relay.through(response.text()) if response.status == 201 else response.text()
+        route.fulfill(response=response, body=text)
+
+    page.route("**/whep", answer)
+
+
+def transport_of(page: Any) -> str:
+    """Tell how the pictures come."""
+    return page.get_attribute("#stage", "data-transport") or "ws"
+
+
+def open_webrtc(open_page: Callable[..., Any], serving: Serving, **options: Any) -> Any:
+    """Open the page and wait until its pictures come over WebRTC."""
+    page = open_page(serving.url("/cam", query="&transport=webrtc", **options))
+    page.wait_for_selector(WEBRTC)
+    return page
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "spy.test"])
+def test_the_page_shows_webrtc(
+    rig: Rig, stream: NumberedStream, open_page: Callable[..., Any], host: str
+) -> None:
+    """The numbers on the screen are those of present frames; the WebSocket rests meanwhile."""
+    serving = rig.serve(allowed_hosts=("spy.test",))
+    serving.mount("/cam", stream.hub)
+    page = open_webrtc(open_page, serving, host=host)
+    numbers = []
+    for _ in range(20):
+        numbers.append(number_on(page))
+        late_ns = time.monotonic_ns() - stream.published[numbers[-1]].pts_ns
+        assert late_ns < 5 * 10**9
+        page.wait_for_timeout(30)
+
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) > 3
+    until(page, lambda: page.inner_text("#latency").endswith(" ms"))
+    until(page, lambda: page.inner_text("#fps").endswith(" fps"))
+    assert 0 <= int(page.inner_text("#latency").split()[0]) < 5000
+    assert page.evaluate("document.querySelectorAll('.picture:not([hidden])').length") == 1
+    until(page, lambda: serving.viewers() == 1)
+
+
+def test_the_first_picture_does_not_wait_for_webrtc(
+    rig: Rig, stream: NumberedStream, open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not to be had the WebSocket goes on as if nothing had been asked."""
+    from backpack.web.whep import Whep  # noqa: PLC0415
+
+    def missing(_: Any) -> Any:
+        from backpack.errors import MissingDependencyError  # noqa: PLC0415
+
+        raise MissingDependencyError("sudo apt install gstreamer1.0-nice")
+
+    monkeypatch.setattr(Whep, "_all_peers", missing)
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    page = open_page()
+    with page.expect_response("**/whep") as asked:
+        page.goto(serving.url("/cam", query="&transport=webrtc"))
+        wait_picture(page)
+    assert asked.value.status == 501
+    assert "gstreamer1.0-nice" in asked.value.text()
+    assert moves(page)
+    assert page.get_attribute("#stage", "data-transport") != "webrtc"
+
+
+def test_the_transport_is_chosen_in_the_page(
+    serving: Serving, open_page: Callable[..., Any]
+) -> None:
+    """To WebRTC and back, without a gap in what is seen."""
+    page = open_page(serving.url("/cam"))
+    wait_picture(page)
+    page.click("#webrtc")
+    page.wait_for_selector(WEBRTC)
+    assert page.get_attribute("#webrtc", "aria-pressed") == "true"
+    assert moves(page)
+    page.click("#webrtc")
+    page.wait_for_selector('#stage[data-transport="ws"]')
+    assert moves(page)
+    until(page, lambda: serving.viewers() == 1)
+
+
+def test_pausing_ends_the_session(
+    serving: Serving, stream: NumberedStream, open_page: Callable[..., Any]
+) -> None:
+    """The picture stays; playing again goes on."""
+    page = open_webrtc(open_page, serving)
+    page.click("#pause")
+    wait_state(page, "paused")
+    wait_for(lambda: not stream.hub.reader_count)
+    held = number_on(page)
+    assert held > 0
+    page.click("#pause")
+    until(page, lambda: number_on(page) > held)
+    wait_state(page, "live")
+
+
+def test_the_page_comes_back_when_the_stream_does(
+    serving: Serving, stream: NumberedStream, open_page: Callable[..., Any]
+) -> None:
+    """It says that the stream has ended, and goes on by itself."""
+    page = open_webrtc(open_page, serving)
+    serving.unmount("/cam")
+    wait_state(page, "ended")
+    serving.mount("/cam", stream.hub)
+    wait_state(page, "live")
+    assert moves(page)
+
+
+def test_who_leaves_the_page_is_gone(
+    serving: Serving, stream: NumberedStream, open_page: Callable[..., Any]
+) -> None:
+    """At once, and not when silence is noticed."""
+    page = open_webrtc(open_page, serving)
+    wait_for(lambda: stream.hub.reader_count == 2)
+    page.close()
+    wait_for(lambda: not stream.hub.reader_count, 10)
+
+
+def test_a_picture_comes_back_after_heavy_loss(
+    rig: Rig, open_page: Callable[..., Any], udp_relay: UdpRelay
+) -> None:
+    """All is lost for a moment, and half of it for another: then it goes on where it is."""
+    stream = rig.stream(padding_bytes=12_000)
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    page = open_page()
+    lead_through(page, udp_relay)
+    page.goto(serving.url("/cam", query="&transport=webrtc"))
+    page.wait_for_selector(WEBRTC)
+    for loss in (1.0, 0.5):
+        udp_relay.loss = loss
+        page.wait_for_timeout(1000)
+        udp_relay.loss = 0.0
+        newest = max(stream.published)
+        took = until(page, lambda newest=newest: number_on(page) >= newest)
+        assert took < 5
+        assert transport_of(page) == "webrtc"
+
+
+def test_where_ice_does_not_connect_nothing_is_worse(
+    serving: Serving, open_page: Callable[..., Any], udp_relay: UdpRelay
+) -> None:
+    """The WebSocket's pictures go on, from the first one to the last."""
+    udp_relay.is_cut = True
+    page = open_page()
+    lead_through(page, udp_relay)
+    with page.expect_request(lambda asked: asked.method == "DELETE"):
+        page.goto(serving.url("/cam", query="&transport=webrtc"))
+        wait_picture(page)
+        for _ in range(10):
+            assert moves(page)
+    assert transport_of(page) == "ws"
+    assert moves(page)
+
+
+def test_when_the_video_stops_the_websocket_goes_on(
+    serving: Serving, open_page: Callable[..., Any], udp_relay: UdpRelay
+) -> None:
+    """After some seconds, by itself."""
+    page = open_page()
+    lead_through(page, udp_relay)
+    page.goto(serving.url("/cam", query="&transport=webrtc"))
+    page.wait_for_selector(WEBRTC)
+    udp_relay.is_cut = True
+    assert until(page, lambda: transport_of(page) == "ws") < 10
+    assert moves(page)
+
+
+def test_who_falls_behind_is_helped_by_webrtc(
+    rig: Rig, open_page: Callable[..., Any], tcp_relay: Callable[[int], Relay]
+) -> None:
+    """Nobody asked for it: the tunnel is too narrow for the pictures, and the network is not."""
+    stream = rig.stream(padding_bytes=10_000)
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    tunnel = tcp_relay(serving.port)
+    page = open_page(serving.url("/cam").replace(f":{serving.port}", f":{tunnel.port}"))
+    wait_picture(page)
+    assert transport_of(page) == "ws"
+    tunnel.rate = 1_000_000 / 8
+    until(page, lambda: transport_of(page) == "webrtc")
+    newest = max(stream.published)
+    assert until(page, lambda: number_on(page) >= newest) < 5
