@@ -40,6 +40,15 @@ class Held:
         return f"{self.descriptors} descriptors, {self.threads} threads, {self.memory / 1e6:.1f} MB"
 
 
+def has_ring(pid: int) -> bool:
+    """Tell whether a process has a ring open."""
+    with contextlib.suppress(OSError):
+        return any(
+            "spyglass-ring" in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()
+        )
+    return False
+
+
 def settled(pid: int, like: Held | None = None) -> Held:
     """Look at a process once threads and descriptors that are on their way out have gone."""
     if like is not None:
@@ -67,6 +76,8 @@ def test_200_starts_and_stops_leave_nothing(stage: Stage) -> None:
     app = stage.app(0)
     app.ask("cycle 100")
     pid = app.numbers()["streamer_pid"]
+    # The last frame that was put has a ring, which is on its way still.
+    wait_for(lambda: has_ring(pid))
     before = settled(pid), settled(app.pid)
 
     numbers = app.ask(f"cycle {ROUNDS}")

@@ -28,6 +28,9 @@ __all__ = ["Check", "Finding", "Verdict"]
 
 CALL_SECONDS = 15.0
 UPLOAD_SECONDS = 2.0
+CREATE_SECONDS = 15.0
+LOOK_SECONDS = 1.0
+"""AWS takes five calls a second of a stream, ours and the producer's."""
 PERSIST_SECONDS = 20.0
 TROUBLE_SECONDS = 6.0
 """So long an upload that is refused is tried again."""
@@ -112,25 +115,29 @@ class Check:
         return f"{found.shown_key} from {found.source}, {until}"
 
     def _describe(self) -> str:
-        asked = {"StreamName": self._settings.stream_name}
-        control = self._settings.control_endpoint
-        try:
-            answer = self._call(write_request(Operation.DESCRIBE_STREAM, control, asked))
-        except _MissingStreamError:
-            if self._settings.create_stream:
-                return "the stream does not exist, and is created"
-            raise
-        info = read_stream_info(answer.encode())
+        info = read_stream_info(self._description().encode())
         kept = f"keeps {info.retention_hours} h" if info.retention_hours else "keeps nothing"
         return f"the stream is {info.status} and {kept}"
+
+    def _description(self) -> str:
+        """Give what DescribeStream answers; wait for a stream that is being created."""
+        asked = {"StreamName": self._settings.stream_name}
+        control = self._settings.control_endpoint
+        give_up_at = self._clock() + (CREATE_SECONDS if self._settings.create_stream else 0.0)
+        while True:
+            try:
+                return self._call(write_request(Operation.DESCRIBE_STREAM, control, asked))
+            except _MissingStreamError:
+                if self._clock() > give_up_at:
+                    raise
+            self._put_for(LOOK_SECONDS)
 
     def _endpoint(self) -> str:
         return f"video goes to {self._data_endpoint('PUT_MEDIA')}"
 
     def _upload(self) -> str:
         begin = self._clock()
-        while self._clock() < begin + UPLOAD_SECONDS:
-            self._put()
+        self._put_for(UPLOAD_SECONDS)
         while not self._spyglass.kvs_stats().fragments_persisted:
             stats = self._spyglass.kvs_stats()
             seconds = self._clock() - begin
@@ -140,6 +147,11 @@ class Check:
                 raise _RefusedError(f"Nothing was persisted within {PERSIST_SECONDS:.0f} s.")
             self._put()
         return f"{UPLOAD_SECONDS:.0f} s of video were persisted"
+
+    def _put_for(self, seconds: float) -> None:
+        end = self._clock() + seconds
+        while self._clock() < end:
+            self._put()
 
     def _play(self) -> str:
         self._output.playback_url("LIVE", expires_seconds=300, timeout=CALL_SECONDS)

@@ -340,7 +340,7 @@ def test_what_cannot_be_sent_waits_on_disk(
 def test_no_secret_is_logged(server: KVSServer, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever happens: no head, no token, no signature."""
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    caplog.set_level(logging.WARNING, logger="botocore")
     signatures: list[str] = []
     signer = Signer()
 
