@@ -13,7 +13,21 @@ if TYPE_CHECKING:
 
     Frames = NDArray[np.uint8]
 
-__all__ = ["FPS", "HEIGHT", "WIDTH", "back_and_forth", "load", "prepare", "read", "stamp"]
+__all__ = [
+    "CHECK_BITS",
+    "FPS",
+    "HEIGHT",
+    "SQUARE",
+    "SQUARES",
+    "WIDTH",
+    "back_and_forth",
+    "load",
+    "prepare",
+    "read",
+    "scale",
+    "stamp",
+    "unpack",
+]
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 30
 
@@ -50,6 +64,26 @@ def prepare(clip: Path, folder: Path) -> Path:
     path = folder / "frames.npy"
     np.save(path, frames)
     return path
+
+
+def scale(path: Path, width: int, height: int) -> Path:
+    """
+    Keep the frames in another size, beside what ``prepare`` has written.
+
+    Args:
+        path: What it gave.
+        width: No less than the number needs.
+        height: Of the new ones.
+
+    """
+    import cv2  # noqa: PLC0415 - only the directing process needs it
+
+    scaled = np.stack(
+        [cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in load(path)]
+    )
+    other = path.with_name(f"frames-{width}x{height}.npy")
+    np.save(other, scaled)
+    return other
 
 
 def load(path: Path) -> Frames:
@@ -93,7 +127,11 @@ def read(luma: Frames) -> int | None:
     rows = luma[quarter : SQUARE - quarter]
     squares = rows[:, : SQUARE * SQUARES].reshape(len(rows), SQUARES, SQUARE)
     bits = squares[:, :, quarter:-quarter].mean(axis=(0, 2)) > 127
-    word = int(np.packbits(bits).view(">u4")[0])
+    return unpack(int(np.packbits(bits).view(">u4")[0]))
+
+
+def unpack(word: int) -> int | None:
+    """Give the number in what the squares say, None where the checksum is not its own."""
     number = word >> CHECK_BITS
     return number if word & 0xFF == _check(number) else None
 

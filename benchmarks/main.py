@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import compare, frames, kvs, ours, picture, report
+from benchmarks import compare, frames, kvs, ours, picture, report, web
 from benchmarks.bench import Bench
 from benchmarks.remote import ROOT
 from benchmarks.rows import judge
@@ -51,6 +51,7 @@ def measurements(bench: Bench, found: dict[str, Figures]) -> dict[str, Callable[
         "viewers": functools.partial(ours.measure_viewers, bench),
         "killed": functools.partial(ours.measure_killed, bench),
         "kvs": functools.partial(kvs.measure_kvs, bench),
+        "web": functools.partial(web.measure_web, bench),
     }
 
 

@@ -138,6 +138,7 @@ def judge(found: Mapping[str, Figures]) -> list[Row]:
         rows.append(Row(title, "ms", killed["put_ms_longest"], 50, 5))
     rows += _viewer_rows(found.get("viewers"))
     rows += _kvs_rows(found.get("kvs"))
+    rows += _web_rows(found.get("web"))
     if watched:
         rows.append(
             Row(
@@ -209,4 +210,38 @@ def _kvs_rows(kvs: Figures | None) -> list[Row]:
         ),
         Row("KVS: frames replaced by newer ones", "%", kvs["frames_replaced_percent"], 1),
         Row("KVS: frames lost in all of this", "frames", kvs["frames_lost"], 0),
+    ]
+
+
+WEB_WAYS = (
+    ("webcodecs", "WebSocket + WebCodecs", 60, 30),
+    ("mse", "WebSocket + Media Source", 250, 120),
+    ("webrtc", "WebRTC", 80, 50),
+)
+
+
+def _web_rows(web: Figures | None) -> list[Row]:
+    if not web:
+        return []
+    encoder = abs(web["encoder_50"] / web["encoder_1"] - 1) * 100
+    rows = [
+        Row(f"browser: put() to canvas, {title}, p50", "ms", web[f"{way}_latency_ms_p50"], bar, aim)
+        for way, title, bar, aim in WEB_WAYS
+        if f"{way}_latency_ms_p50" in web
+    ]
+    rows += [
+        Row(f"browser: in time after 1 Mbit/s, {title}", "s", web[f"{way}_recovery_seconds"], 3)
+        for way, title, _, _ in WEB_WAYS
+        if f"{way}_recovery_seconds" in web
+    ]
+    return [
+        *rows,
+        Row("browser: page to first picture, median", "s", web["first_picture_seconds"], 1, 0.3),
+        Row("the same, worst of five", "s", web["first_picture_worst_seconds"], 1, 0.3),
+        Row(
+            "browser: CPU for one more viewer", "% of a core", web["viewer_core_percent"], 1.5, 0.5
+        ),
+        Row("50 browsers against 1: encoder's CPU differs by", "%", encoder, 5),
+        Row("50 browsers: pictures that one of them lacks", "pictures", web["pictures_missing"], 0),
+        Row("50 browsers: pictures of the last", "fps", web["viewer_fps_least"], 29, at_least=True),
     ]
