@@ -14,6 +14,8 @@ from backpack.kvs import KVSSpyGlass
 
 WIDTH, HEIGHT, FPS = 1280, 720, 15
 
+logger = logging.getLogger("door")
+
 
 def picture(moment: float) -> np.ndarray:
     """Draw a bar that crosses a gray picture once in four seconds."""
@@ -37,7 +39,7 @@ def main() -> None:
             if time.monotonic() - told_at > 10:  # noqa: PLR2004 - seconds
                 told_at = time.monotonic()
                 stats = spyglass.kvs_stats()
-                logging.info(
+                logger.info(
                     "%s, %d fragments persisted, %.1f s wait %s",
                     stats.state,
                     stats.fragments_persisted,
