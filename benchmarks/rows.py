@@ -223,7 +223,7 @@ WEB_WAYS = (
 def _web_rows(web: Figures | None) -> list[Row]:
     if not web:
         return []
-    encoder = abs(web["encoder_50"] / web["encoder_1"] - 1) * 100
+    encoder = abs(web["encoder_ms_50"] / web["encoder_ms_1"] - 1) * 100
     rows = [
         Row(f"browser: put() to canvas, {title}, p50", "ms", web[f"{way}_latency_ms_p50"], bar, aim)
         for way, title, bar, aim in WEB_WAYS
@@ -241,7 +241,7 @@ def _web_rows(web: Figures | None) -> list[Row]:
         Row(
             "browser: CPU for one more viewer", "% of a core", web["viewer_core_percent"], 1.5, 0.5
         ),
-        Row("50 browsers against 1: encoder's CPU differs by", "%", encoder, 5),
+        Row("50 browsers against 1: encoder's CPU a picture differs by", "%", encoder, 5),
         Row("50 browsers: pictures that one of them lacks", "pictures", web["pictures_missing"], 0),
         Row("50 browsers: pictures of the last", "fps", web["viewer_fps_least"], 29, at_least=True),
     ]

@@ -7,17 +7,21 @@ import os
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backpack.kvs import KVSSpyGlass
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WIDTH, HEIGHT, FPS = 1280, 720, 15
 
 logger = logging.getLogger("door")
 
 
-def picture(moment: float) -> np.ndarray:
+def picture(moment: float) -> NDArray[np.uint8]:
     """Draw a bar that crosses a gray picture once in four seconds."""
     frame = np.full((HEIGHT, WIDTH, 3), 70, np.uint8)
     left = int((moment % 4) / 4 * (WIDTH - 80))
