@@ -429,3 +429,17 @@ def test_an_unknown_transport_is_the_first_one(
         page = open_page(serving.url("/cam", query=f"&transport={wanted}"))
         wait_picture(page)
         assert state_of(page) == "live"
+
+
+def test_a_video_that_shows_nothing_begins_again(
+    serving: Serving, open_page: Callable[..., Any]
+) -> None:
+    """What was appended behind the playhead is never shown; the page asks for a new beginning."""
+    page = open_page()
+    said: list[str] = []
+    page.on("websocket", lambda ws: ws.on("framesent", lambda sent: said.append(str(sent))))
+    # As where it is behind: no picture is ever presented.
+    page.add_init_script("HTMLVideoElement.prototype.requestVideoFrameCallback = () => 1;")
+    page.goto(serving.url("/cam", host="spy.test"))
+
+    until(page, lambda: any("resync" in one for one in said))

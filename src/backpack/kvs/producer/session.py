@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CLUSTER_SPACING_SECONDS", "STALE_SECONDS", "Session", "lifetime_seconds"]
 
-CLUSTER_SPACING_SECONDS = 0.22
-"""KVS takes five fragments a second; after an outage there may be sixty to send."""
+CLUSTER_SPACING_SECONDS = 0.25
+"""KVS takes five fragments a second, as they arrive; after an outage there may be sixty to send."""
 
 STALE_SECONDS = 20.0
 """For so long an answer that is due may be missing. AWS's producers wait 20 to 60."""

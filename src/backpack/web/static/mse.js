@@ -15,6 +15,9 @@ const FASTEST = 1.15;
 // A picture lasts until the next one, whenever that is: the playhead must not run dry.
 const LASTS_US = 10_000_000;
 const KEEP_S = 5;
+// A picture that was appended behind the playhead is never shown, and the server waits for it.
+const UNSHOWN_MS = 2000;
+const LOOK_MS = 500;
 
 const Source = window.ManagedMediaSource || window.MediaSource;
 
@@ -42,6 +45,7 @@ export class VideoPlayer {
     this.newestS = 0;
     this.needsKey = true;
     this.watcher = 0;
+    this.guard = setInterval(() => this.check(), LOOK_MS);
     video.muted = true;
     video.playsInline = true;
     video.disableRemotePlayback = true;
@@ -109,7 +113,7 @@ export class VideoPlayer {
     if (this.needsKey) this.begin(picture);
     const timeUs = picture.ptsUs - this.originUs;
     this.newestS = timeUs / 1e6;
-    this.inside.push({ timeS: this.newestS, picture });
+    this.inside.push({ timeS: this.newestS, picture, atMs: performance.now() });
     this.number += 1;
     this.waiting.push(
       fragment({
@@ -192,7 +196,15 @@ export class VideoPlayer {
     if (shown) this.onShown(shown);
   }
 
+  // Begin again where pictures come and none is shown. A page that nobody sees shows none.
+  check() {
+    const [oldest] = this.inside;
+    const isSeen = document.visibilityState === "visible";
+    if (oldest && isSeen && performance.now() - oldest.atMs > UNSHOWN_MS) this.restart();
+  }
+
   close() {
+    clearInterval(this.guard);
     this.shape = null;
     this.drop();
     if (this.watcher && this.video.cancelVideoFrameCallback) {
