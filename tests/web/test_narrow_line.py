@@ -38,8 +38,10 @@ def relay_to() -> Iterator[Callable[[int], Relay]]:
 
 
 def lateness(page: Any, stream: NumberedStream) -> float:
-    """Tell how old the picture on the screen is, in seconds."""
+    """Tell how old the picture on the screen is, in seconds; 3 where it begins again."""
     number = number_on(page)
+    if number not in stream.published:
+        return 3.0
     return (time.monotonic_ns() - stream.published[number].pts_ns) / 1e9
 
 
