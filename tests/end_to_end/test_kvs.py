@@ -163,6 +163,7 @@ def test_a_killed_streaming_process_loses_what_was_not_persisted_unless_it_is_ke
     stream: Stream,
     stage: Stage,
     tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
     *,
     keeps: bool,
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_killed_streaming_process_loses_what_was_not_persisted_unless_it_is_ke
     missing = {number for number in taken(putter) if number <= last} - set(numbers)
     assert len(numbers) == len(set(numbers))
     assert max(taken(putter)) in numbers
+    assert ("They are in buffer_path" if keeps else "They are lost") in caplog.text
     if keeps:
         assert len(missing) <= spyglass.stats().replaced
     else:

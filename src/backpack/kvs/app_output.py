@@ -197,6 +197,21 @@ class KVSOutput:
         elif isinstance(letter, Sign):
             self._sign(letter)
 
+    def went_away(self, told: Mapping[str, Any]) -> None:
+        """Say what was not persisted when the streaming process ended."""
+        frames = told.get("buffered_frames", 0)
+        if not frames:
+            return
+        self.logger.warning(
+            "The streaming process has gone with %d frames (%.1f s) that KVS had not persisted "
+            "when it last told. %s",
+            frames,
+            told.get("buffered_seconds", 0.0),
+            "They are in buffer_path, and are sent by the next one."
+            if self._buffer_path
+            else "They are lost; buffer_path= would keep them.",
+        )
+
     def credentials(self, timeout: float) -> Credentials:
         """
         Wait for the credentials.

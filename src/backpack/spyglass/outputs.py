@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Correspondent", "Output", "as_output", "mask"]
 
@@ -54,6 +54,15 @@ class Correspondent(Output, Protocol):
 
     def hear(self, body: dict[str, Any]) -> None:
         """Take what the other end says. On the supervisor's thread; must not wait."""
+
+    def went_away(self, told: Mapping[str, Any]) -> None:
+        """
+        Learn that the other end has gone with the streaming process.
+
+        Args:
+            told: What it told of itself last.
+
+        """
 
     def numbers(self) -> dict[str, Any]:
         """Give what this end knows, to be told with what the other one counts. Never waits."""

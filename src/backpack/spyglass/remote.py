@@ -189,6 +189,7 @@ class RemoteStream:
         self._log_changes()
 
     def _on_lost(self, error: BackpackError | None) -> None:
+        told = self._numbers.outputs(len(self._outputs))
         with self._lock:
             if error is None:
                 self._enter(Event.AWAY, "The streaming process is being started again.")
@@ -198,6 +199,9 @@ class RemoteStream:
                 # A streaming process that is there goes on counting.
                 self._error = str(error)
                 self._enter(Event.FAILED, str(error))
+        if error is None:
+            for place, output in self._talking.items():
+                output.went_away(told[place])
         self._log_changes()
 
     def _on_report(self, message: StreamReport) -> None:
