@@ -42,7 +42,12 @@ def stays_true(look: Callable[[], object], seconds: float, *, every: float = 0.0
 
 
 def open_descriptors(pid: int | str = "self") -> int:
-    """Count the open descriptors of a process."""
+    """
+    Count the open descriptors of a process.
+
+    Who compares should take fewer for good: what an earlier test has left to
+    the garbage collector, or to a thread that ends late, may go any time.
+    """
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 

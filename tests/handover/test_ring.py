@@ -51,7 +51,7 @@ def pair() -> Iterator[Pair]:
     made = Pair()
     yield made
     made.close()
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def taken(reader: RingReader) -> RingFrame:
@@ -242,6 +242,15 @@ def test_what_a_reader_said_goes_with_it(pair: Pair) -> None:
     assert not pair.writer.wanted
 
 
+def test_a_reader_that_is_on_its_way_is_believed_until_it_speaks(pair: Pair) -> None:
+    """The writer of a new ring may begin with what the last reader said."""
+    pair.writer.expect_reader(True, 7)  # noqa: FBT003 - as the reader says it
+    assert pair.writer.wanted
+    assert pair.writer.least_interval_ns == 7
+    pair.reader.set_wanted(False)
+    assert not pair.writer.wanted
+
+
 def test_the_last_frame_outlives_its_reader(pair: Pair) -> None:
     """The next streaming process finds the last frame in the ring."""
     pair.put(gray(5))
@@ -259,7 +268,7 @@ def test_memory_that_holds_no_ring_is_refused() -> None:
 
     with pytest.raises(ValueError, match="no ring"):
         RingReader(memory, os.open(os.devnull, os.O_RDONLY))
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_the_memory_has_no_name(pair: Pair) -> None:
