@@ -70,6 +70,24 @@ def test_no_rhythm_passes_more_than_is_allowed(seed: int) -> None:
         assert len(inside) <= 101
 
 
+@pytest.mark.parametrize("late_ms", [0, 5, 10, 14])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_first_frame_that_came_late_costs_none_of_the_others(seed: int, late_ms: int) -> None:
+    """Measured by it all others are early; the schedule gives way once."""
+    times = jittered(30, 60, 5, seed)
+    times[0] += late_ms * MS
+
+    assert len(passed(Gate(30), times)) >= len(times) - 2
+
+
+def test_a_frame_that_came_late_does_not_cost_the_next_one() -> None:
+    """An application that was held up for most of an interval is on time again after that."""
+    times = [SECOND + round(number * SECOND / 30) for number in range(300)]
+    held_up = [now_ns + (28 * MS if not number % 10 else 0) for number, now_ns in enumerate(times)]
+
+    assert passed(Gate(30), held_up[1:]) == held_up[1:]
+
+
 def test_of_a_burst_one_frame_passes() -> None:
     """Frames that come all at once are one frame."""
     gate = Gate(30)

@@ -33,7 +33,13 @@ class Gate:
     A frame is due at ``next``, and up to half an interval before it: the plain
     test "at least an interval since the last one" would lose a third of the
     frames of a 30 fps application whose clock jitters. A frame that comes late
-    does not let the ones after it come faster.
+    does not let the ones after it come faster; but the schedule stays, up to a
+    whole interval, or the frame after the late one would come early and go.
+
+    The schedule begins with a frame, and that one may have come late, as first
+    frames do: then all others would come early, and the least jitter would
+    lose some. So those after it may draw the schedule back by half an interval
+    in all: as much as the late one has pushed it, and no more.
 
     The gate reads no clock and holds no frame. It is not thread-safe: the
     SpyGlass asks it under its own lock.
@@ -46,6 +52,8 @@ class Gate:
     def __init__(self, max_fps: float) -> None:
         self._interval_ns = round(_SECOND_NS / max_fps)
         self._next_ns = 0
+        # How far early frames may still draw the schedule back.
+        self._slack_ns = 0
         self._was_wanted = False
         self._idle_interval_ns = IDLE_INTERVAL_NS
 
@@ -81,7 +89,7 @@ class Gate:
             if not self._was_wanted:
                 # Whoever has just come has waited long enough.
                 self._was_wanted = True
-                self._next_ns = now_ns
+                self._begin_at(now_ns)
             interval_ns = max(self._interval_ns, least_interval_ns)
         else:
             self._was_wanted = False
@@ -92,8 +100,17 @@ class Gate:
                 return Verdict.NOT_DUE if wanted else Verdict.NOT_WANTED
             # The interval was longer when the schedule was made.
             early_ns = 0
-            self._next_ns = now_ns
-        if -early_ns > interval_ns >> 1:
-            self._next_ns = now_ns
+            self._begin_at(now_ns)
+        if -early_ns >= interval_ns:
+            self._begin_at(now_ns)
+        elif early_ns > 0:
+            drawn_ns = min(early_ns, self._slack_ns)
+            self._slack_ns -= drawn_ns
+            self._next_ns -= drawn_ns
         self._next_ns += interval_ns
         return Verdict.PASS
+
+    def _begin_at(self, now_ns: int) -> None:
+        """Make a frame the first one of the schedule."""
+        self._next_ns = now_ns
+        self._slack_ns = self._interval_ns >> 1
