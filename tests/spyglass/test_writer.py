@@ -122,6 +122,33 @@ def test_a_larger_frame_gets_a_new_ring_with_numbers_that_go_on(rig: Rig) -> Non
     assert rig.readers[1].latest_number() == 3
 
 
+def test_who_is_known_to_wait_gets_every_frame_from_the_first_one(rig: Rig) -> None:
+    """Though the streaming process has not yet attached the ring and said so itself."""
+    rig.frames.expect_reader(True)  # noqa: FBT003 - the one thing it says
+    assert [rig.put(after_ns=33 * MS) for _ in range(3)] == [Outcome.ACCEPTED] * 3
+    rig.readers[0].set_wanted(False)
+    rig.put(after_ns=33 * MS)
+    assert rig.put(after_ns=33 * MS) is Outcome.NOT_WANTED
+
+
+def test_a_larger_frame_is_wanted_as_those_before_it(rig: Rig) -> None:
+    """Until the streaming process has attached the new ring, and at its pace."""
+    rig.put()
+    rig.readers[0].set_wanted(True, 100 * MS)  # noqa: FBT003 - the one thing it says
+    rig.put(after_ns=MS)
+    assert rig.put(frame(1000, 1000), after_ns=100 * MS) is Outcome.ACCEPTED
+    assert rig.put(frame(1000, 1000), after_ns=33 * MS) is Outcome.NOT_DUE
+    assert rig.put(frame(1000, 1000), after_ns=67 * MS) is Outcome.ACCEPTED
+
+
+def test_who_was_awaited_is_forgotten_with_the_streaming_process(rig: Rig) -> None:
+    """The next one says for itself whether it wants frames."""
+    rig.frames.expect_reader(True)  # noqa: FBT003 - the one thing it says
+    rig.frames.forget_reader()
+    rig.put()
+    assert rig.put(after_ns=33 * MS) is Outcome.NOT_WANTED
+
+
 def test_without_memory_the_frame_is_away_and_the_reason_told(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

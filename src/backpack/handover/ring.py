@@ -150,6 +150,11 @@ class RingWriter:
         """Tell how few frames the streaming process wants: nanoseconds between two."""
         return self._words[_WORD_INTERVAL]
 
+    def expect_reader(self, wanted: bool, least_interval_ns: int = 0) -> None:  # noqa: FBT001
+        """Begin with what the reader will say once it has attached: no frame waits for that."""
+        self._words[_WORD_INTERVAL] = least_interval_ns
+        self._words[_WORD_WANTED] = int(wanted)
+
     def forget_reader(self) -> None:
         """Take back what a streaming process said that has gone."""
         self._words[_WORD_WANTED] = self._words[_WORD_BUSY] = self._words[_WORD_INTERVAL] = 0

@@ -180,9 +180,10 @@ class RemoteStream:
             messages.append((AttachRing(number), fds))
         return messages
 
-    def _on_opened(self, _: Opened) -> None:
+    def _on_opened(self, message: Opened) -> None:
         with self._lock:
             self._error = None
+            self._frames.expect_reader(bool(message.info.get("wanted")))
             self._enter(Event.OPENED)
             if self._frames.has_frame:
                 self._enter(Event.FRAME)

@@ -62,6 +62,8 @@ class FrameWriter:
         self._timeline = Timeline()
         self._tally = Tally()
         self._writer: RingWriter | None = None
+        # Somebody waits for the first frame, before there is a ring to say so.
+        self._is_awaited = False
         # The ring that a frame was already written into.
         self._measured: RingWriter | None = None
         self._attach: Callable[[Sequence[int]], None] | None = None
@@ -94,7 +96,13 @@ class FrameWriter:
             self._gate = Gate(max_fps)
             self._timeline = Timeline()
             self._attach = attach
+            self._is_awaited = False
             self._error = None
+
+    def expect_reader(self, wanted: bool) -> None:  # noqa: FBT001
+        """Learn whether the streaming process will want every frame from the first one on."""
+        with self._lock:
+            self._is_awaited = wanted
 
     def refuse(self, outcome: Outcome | None) -> None:
         """Take no frames from now on, and count them so. None: take them again."""
@@ -105,6 +113,7 @@ class FrameWriter:
     def forget_reader(self) -> None:
         """Take back what a streaming process said in the ring that has gone."""
         with self._lock:
+            self._is_awaited = False
             if self._writer is not None:
                 self._writer.forget_reader()
 
@@ -168,7 +177,7 @@ class FrameWriter:
             return self._refusal
         writer = self._writer
         if writer is None:
-            verdict = self._gate.decide(now_ns, wanted=False)
+            verdict = self._gate.decide(now_ns, wanted=self._is_awaited)
         else:
             verdict = self._gate.decide(
                 now_ns, wanted=writer.wanted, least_interval_ns=writer.least_interval_ns
@@ -200,9 +209,15 @@ class FrameWriter:
 
     def _new_ring(self, frame_bytes: int) -> RingWriter:
         """Make a ring that the frame fits, and hand it on. Called with the lock held."""
-        number = 1 if self._writer is None else self._writer.next_number
+        number, wanted, interval_ns = 1, self._is_awaited, 0
+        if self._writer is not None:
+            number, wanted = self._writer.next_number, self._writer.wanted
+            interval_ns = self._writer.least_interval_ns
         self._let_go()
         self._writer = RingWriter(Ring(frame_bytes), ring_view, np.copyto, number)
+        # Else the frames until the streaming process has attached would be
+        # lost to an output that wants them all.
+        self._writer.expect_reader(wanted, interval_ns)
         self._error = None
         if self._attach is not None:
             self._attach(self._ring_fds())

@@ -321,7 +321,9 @@ class Streamer:
             return
         try:
             if lodger.take_opening():
-                self.say(Opened(number))
+                # Asked of the hub: the intake may not have looked yet.
+                wanted = lodger.stream.hub.wanted(time.monotonic_ns())
+                self.say(Opened(number, {"wanted": wanted}))
         except BackpackError as error:
             self._on_failed(number, error)
             self._let_go(number, lodger)
