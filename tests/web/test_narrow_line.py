@@ -77,3 +77,26 @@ def test_a_narrow_line_makes_gaps_and_no_delay(
     took = until(page, lambda: lateness(page, stream) < 0.2, what="it stays late")
     assert took < 10
     assert serving.viewers() == 1
+
+
+def test_an_element_that_shows_nothing_is_helped_before_all_begins_again(
+    rig: Rig, open_page: Callable[..., Any]
+) -> None:
+    """As one that has run dry on a narrow line: it is sent to the newest picture first."""
+    serving = rig.serve(allowed_hosts=("spy.test",))
+    serving.mount("/cam", rig.stream().hub)
+    page = open_page(serving.url("/cam", host="spy.test"))
+    wait_picture(page)
+
+    page.evaluate("""() => {
+      window.happened = [];
+      const video = document.querySelector("video");
+      for (const name of ["seeking", "emptied"]) {
+        video.addEventListener(name, () => window.happened.push(name));
+      }
+      // It tells of no picture any more.
+      video.requestVideoFrameCallback = () => 0;
+    }""")
+
+    until(page, lambda: "emptied" in page.evaluate("window.happened"), what="it stays stuck")
+    assert page.evaluate("window.happened")[:2] == ["seeking", "emptied"]

@@ -15,9 +15,12 @@ const FASTEST = 1.15;
 // A picture lasts until the next one, whenever that is: the playhead must not run dry.
 const LASTS_US = 10_000_000;
 const KEEP_S = 5;
-// A picture that was appended behind the playhead is never shown, and the server waits for it.
-const UNSHOWN_MS = 2000;
-const LOOK_MS = 500;
+// An element that has run dry drops pictures from before the playhead and waits for one after it,
+// while the server waits for those to be shown. From here on the playhead is sent to the newest one,
+// which shows it; where even that does not help, all begins again.
+const UNSHOWN_MS = 400;
+const STUCK_MS = 2000;
+const LOOK_MS = 200;
 
 const Source = window.ManagedMediaSource || window.MediaSource;
 
@@ -43,6 +46,8 @@ export class VideoPlayer {
     this.number = 0;
     this.originUs = 0;
     this.newestS = 0;
+    // The newest picture when the playhead was last sent there for being stuck.
+    this.sought = 0;
     this.needsKey = true;
     this.watcher = 0;
     this.guard = setInterval(() => this.check(), LOOK_MS);
@@ -196,11 +201,17 @@ export class VideoPlayer {
     if (shown) this.onShown(shown);
   }
 
-  // Begin again where pictures come and none is shown. A page that nobody sees shows none.
+  // Help where pictures have come and none is shown. A page that nobody sees shows none.
   check() {
     const [oldest] = this.inside;
-    const isSeen = document.visibilityState === "visible";
-    if (oldest && isSeen && performance.now() - oldest.atMs > UNSHOWN_MS) this.restart();
+    if (!oldest || document.visibilityState !== "visible") return;
+    const unshownMs = performance.now() - oldest.atMs;
+    if (unshownMs > STUCK_MS) {
+      this.restart();
+    } else if (unshownMs > UNSHOWN_MS && this.sought !== this.newestS && !this.video.seeking) {
+      this.sought = this.newestS;
+      this.video.currentTime = this.newestS;
+    }
   }
 
   close() {
