@@ -277,6 +277,26 @@ def test_viewers_are_limited(rig: Rig, stream: NumberedStream) -> None:
     watch(serving, work, count=2)
 
 
+def test_viewers_of_all_kinds_share_the_limit(rig: Rig, stream: NumberedStream) -> None:
+    """Who watches over the WebSocket takes the place of one over WebRTC, or of one of JPEGs."""
+    serving = rig.serve(max_viewers=1)
+    serving.mount("/cam", stream.hub)
+
+    def statuses() -> list[int]:
+        offer = {"Content-Type": "application/sdp"}
+        return [
+            serving.ask("/cam/whep", method="POST", headers=offer, body=b"no offer").status,
+            serving.ask("/cam/stream.mjpg", method="HEAD").status,
+        ]
+
+    async def work(viewer: Viewer) -> None:
+        await viewer.until(lambda: viewer.pictures)
+        assert await asyncio.to_thread(statuses) == [503, 503]
+
+    assert statuses() == [400, 200]
+    watch(serving, work)
+
+
 def test_nonsense_ends_its_own_connection_only(serving: Serving) -> None:
     """Messages that no page of ours sends, and too large ones (seeded)."""
     pick = random.Random(7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from backpack.web.jpeg import captured_ns
 from backpack.web.wire import Format, pack, read_format
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Numbers = Callable[[], dict[str, Any]]
     Snapshot = Callable[[int, Callable[[bytes | None], None]], None]
 
-__all__ = ["Mount"]
+__all__ = ["Guest", "Mount"]
 
 STILL_AFTER_SECONDS = 3.0
 """Without a new frame for so long a stream stands still."""
@@ -42,6 +42,14 @@ _SMALL = 32
 _Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
+
+
+class Guest(Protocol):
+    """One who watches without a session here: by JPEGs, or by WebRTC."""
+
+    @property
+    def lost(self) -> int:
+        """Count the pictures that it was too slow for."""
 
 
 class Mount:
@@ -72,8 +80,7 @@ class Mount:
         self._crossing = crossing
         # Replaced, never changed: the main thread counts it.
         self._audience: tuple[Session, ...] = ()
-        # Of those who get no pictures of the encoder, but frames one by one.
-        self.slow_viewers = 0
+        self._guests: tuple[Guest, ...] = ()
         self._sequence = 0
         self._state = "waiting"
         # When the newest put frame was captured, since the epoch; None: not known.
@@ -104,12 +111,13 @@ class Mount:
     @property
     def viewers(self) -> int:
         """Count who gets pictures now."""
-        return len(self._audience) + self.slow_viewers
+        return len(self._audience) + len(self._guests)
 
     @property
     def lost(self) -> int:
         """Count the pictures that viewers were too slow for."""
-        return self._lost_of_gone + sum(session.flow.lost for session in self._audience)
+        of_guests = sum(guest.lost for guest in self._guests)
+        return self._lost_of_gone + of_guests + sum(one.flow.lost for one in self._audience)
 
     @property
     def skips(self) -> int:
@@ -147,15 +155,16 @@ class Mount:
         session.flow.lost = session.flow.skips = 0
         self._detach()
 
-    def join_slowly(self) -> None:
-        """Count one who looks at frames one by one, and have them come."""
+    def welcome(self, guest: Guest) -> None:
+        """Count a guest, and have frames come."""
         is_first = not self.viewers
-        self.slow_viewers += 1
+        self._guests = (*self._guests, guest)
         self._attach(is_first=is_first)
 
-    def leave_slowly(self) -> None:
-        """Count that one out again."""
-        self.slow_viewers -= 1
+    def dismiss(self, guest: Guest) -> None:
+        """Count a guest out again."""
+        self._guests = tuple(one for one in self._guests if one is not guest)
+        self._lost_of_gone += guest.lost
         self._detach()
 
     async def next_picture(self) -> None:

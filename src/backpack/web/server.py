@@ -18,7 +18,7 @@ from backpack.web.gate import Gate, GateKeeper, Limits
 from backpack.web.mount import Mount
 from backpack.web.settings import check_stream_path
 from backpack.web.site import Site
-from backpack.web.whep import Whep, WhepLimits
+from backpack.web.whep import Whep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +100,9 @@ class Server:
             self._whep = Whep(
                 self._find_mount,
                 self._crossing,
+                is_full=self._site.is_full,
                 address=self._settings.address,
                 udp_ports=self._settings.udp_ports,
-                limits=WhepLimits(sessions=self._settings.max_viewers),
             )
             self._site.add_whep(self._whep)
             self._crossing.run(self._start(sock, context), OPEN_SECONDS)

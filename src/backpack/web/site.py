@@ -201,7 +201,7 @@ class Site:
         if not ws.can_prepare(request):
             return refuse(426, "This is for WebSockets.", {"Upgrade": "websocket"})
         await ws.prepare(request)
-        if self._is_full():
+        if self.is_full():
             await ws.close(code=_TRY_AGAIN_LATER, message=b"full")
             return ws
         session = Session(ws, path)
@@ -234,7 +234,7 @@ class Site:
         mount = self.mounts.get(path)
         if mount is None:
             return refuse(404, "There is no stream here.")
-        if self._is_full():
+        if self.is_full():
             return refuse(503, "Too many are watching.", {"Retry-After": "10"})
         self._slow_viewers += 1
         try:
@@ -244,7 +244,8 @@ class Site:
         finally:
             self._slow_viewers -= 1
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Tell whether nobody else may watch, in whatever way."""
         others = 0 if self._whep is None else len(self._whep)
         return len(self._sessions) + self._slow_viewers + others >= self._settings.max_viewers
 

@@ -71,20 +71,18 @@ class WhepLimits:
     What viewers over WebRTC may take.
 
     Attributes:
-        sessions: All together.
         sessions_per_address: From one address.
         close_seconds: How long the server's end may wait for them.
 
     """
 
-    sessions: int = 100
     sessions_per_address: int = 16
     close_seconds: float = 1.0
 
 
 @dataclass(eq=False)
 class _Session:
-    """One viewer. Asyncio's thread only, but for the peer, which is the main one's."""
+    """One viewer, a guest of its stream. Asyncio's thread only; the peer is the main one's."""
 
     mount: Mount
     address: str
@@ -93,6 +91,12 @@ class _Session:
     peer: Peer | None = None
     is_watching: bool = False
     is_over: bool = False
+
+    @property
+    def lost(self) -> int:
+        """Count the pictures that it was too slow for. Any thread."""
+        peer = self.peer
+        return 0 if peer is None else peer.lost
 
 
 class Whep:
@@ -104,6 +108,7 @@ class Whep:
     Args:
         mounts: Finds the stream of a path.
         crossing: The way between the threads.
+        is_full: Tells whether the server has all the viewers that it may have.
         address: Where the server listens.
         udp_ports: The first and the last UDP port; None: any that is free.
         limits: What viewers may take.
@@ -115,12 +120,14 @@ class Whep:
         mounts: Callable[[str], Mount | None],
         crossing: Crossing,
         *,
+        is_full: Callable[[], bool],
         address: str,
         udp_ports: tuple[int, int] | None = None,
         limits: WhepLimits | None = None,
     ) -> None:
         self._find_mount = mounts
         self._crossing = crossing
+        self._is_full = is_full
         # As a number: looking up a name could take long.
         self._address = own_address(address)
         self._udp_ports = udp_ports
@@ -207,10 +214,7 @@ class Whep:
 
     def _check_room(self, address: str) -> None:
         of_address = sum(session.address == address for session in self._sessions.values())
-        if (
-            len(self._sessions) >= self._limits.sessions
-            or of_address >= self._limits.sessions_per_address
-        ):
+        if self._is_full() or of_address >= self._limits.sessions_per_address:
             raise _RefusedError(503, "Too many are watching.", {"Retry-After": "10"})
 
     async def _open(
@@ -256,7 +260,7 @@ class Whep:
     def _watch(self, session: _Session) -> None:
         if not session.is_over and not session.is_watching:
             session.is_watching = True
-            session.mount.join_slowly()
+            session.mount.welcome(session)
 
     def _end(self, key: tuple[str, str]) -> None:
         """Forget a session, and close what is left of it."""
@@ -266,7 +270,7 @@ class Whep:
         session.is_over = True
         if session.is_watching:
             session.is_watching = False
-            session.mount.leave_slowly()
+            session.mount.dismiss(session)
 
         def close(done: Callable[[None], None]) -> None:
             self._close_peer(session)

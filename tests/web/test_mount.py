@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backpack.hub.hub import Hub
+from backpack.web.crossing import Crossing
+from backpack.web.mount import Mount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(eq=False)
+class Guest:
+    """One who has lost so many pictures."""
+
+    lost: int = 0
+
+
+def no_snapshot(_: int, then: Callable[[bytes | None], None]) -> None:
+    """Have no frame."""
+    then(None)
+
+
+@pytest.fixture
+def mount() -> Iterator[Mount]:
+    """Give a stream that nobody watches."""
+    crossing = Crossing()
+    yield Mount("/cam", Hub(linger_ns=0), dict, no_snapshot, crossing)
+    crossing.close()
+
+
+def test_guests_are_counted_and_what_they_lose(mount: Mount) -> None:
+    """Like those over the WebSocket; what somebody has lost who has gone is not forgotten."""
+    first, second = Guest(), Guest()
+    mount.welcome(first)
+    mount.welcome(second)
+    first.lost = 3
+    second.lost = 4
+    assert (mount.viewers, mount.lost) == (2, 7)
+
+    mount.dismiss(first)
+
+    assert (mount.viewers, mount.lost) == (1, 7)
+    second.lost = 6
+    assert mount.lost == 9
+    mount.dismiss(second)
+    assert (mount.viewers, mount.lost) == (0, 9)
+
+
+def test_the_stream_is_wanted_while_there_is_a_guest(mount: Mount) -> None:
+    """From the first one until the last one goes."""
+    first, second = Guest(), Guest()
+    mount.welcome(first)
+    mount.welcome(second)
+    mount.dismiss(first)
+    assert mount.hub.wanted(0)
+    mount.dismiss(second)
+    assert not mount.hub.wanted(1 << 62)
