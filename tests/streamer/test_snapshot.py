@@ -190,6 +190,20 @@ def test_those_who_wait_are_served_together(desk: Desk) -> None:
     assert desk.woken == 3
 
 
+def test_of_one_frame_each_size_is_made_once(desk: Desk) -> None:
+    """Who asks again gets the same JPEG while the application is silent, and then the new frame."""
+    desk.put(patches(640, 360))
+    first, small = desk.take(320), desk.take(160)
+    assert len(desk.seen) == 2
+    assert [desk.take(320), desk.take(160), desk.take(320)] == [first, small, first]
+    assert len(desk.seen) == 2
+
+    desk.put(np.zeros((360, 640, 3), np.uint8))
+
+    assert desk.take(320) not in (first, None)
+    assert len(desk.seen) == 3
+
+
 def test_without_a_frame_there_is_none(desk: Desk) -> None:
     """Neither before the first frame nor after the end; nobody waits for ever."""
     assert desk.take() is None
@@ -233,6 +247,7 @@ def test_many_snapshots_leave_nothing_behind(desk: Desk) -> None:
     desk.take()
     descriptors, threads = open_descriptors(), threading.active_count()
     for _ in range(20):
+        desk.put(patches(64, 48))
         assert desk.take()
 
     wait_for(lambda: open_descriptors() <= descriptors)

@@ -18,7 +18,7 @@ from backpack.handover.timeline import Stamp
 from backpack.hub.hub import KEY_FRAME_SPACING_NS
 from backpack.settings import PixelFormat, StreamSettings
 from backpack.streamer import choice as choice_module
-from backpack.streamer.stream import Stream
+from backpack.streamer.stream import LOOK_INTERVAL_NS, Stream
 from tests.waiting import open_descriptors, stays_true, threads_named, wait_for
 
 if TYPE_CHECKING:
@@ -126,6 +126,39 @@ def test_while_nobody_watches_there_is_no_encoder(rig: Rig) -> None:
     assert stays_true(lambda: rig.stream._feeder._encoder is None, 0.3)
     assert not rig.writer.wanted
     assert rig.stream.numbers()["encoded"] == 0
+
+
+def test_for_snapshots_a_few_frames_are_put_and_none_encoded(rig: Rig) -> None:
+    """For as long as they are asked for, and a moment longer."""
+    rig.put()
+    assert rig.writer is not None
+    made: list[bytes | None] = []
+    for number in range(3):
+        rig.put(number)
+        rig.stream.snapshot(64, made.append)
+        wait_for(lambda expected=number + 1: len(made) == expected)
+        assert rig.writer.wanted
+        assert rig.writer.least_interval_ns == LOOK_INTERVAL_NS
+
+    wait_for(lambda: not rig.writer.wanted)  # type: ignore[union-attr]
+    assert None not in made
+    assert rig.stream.numbers()["encoded"] == 0
+    assert rig.stream._feeder._encoder is None
+
+
+def test_snapshots_do_not_slow_a_viewer(rig: Rig) -> None:
+    """Who watches has every frame, also while somebody else looks at some."""
+    rig.put()
+    assert rig.writer is not None
+    rig.stream.snapshot(64, lambda _: None)
+    wait_for(lambda: rig.writer.wanted)  # type: ignore[union-attr]
+    viewer = rig.watch()
+    wait_for(lambda: viewer.units)
+
+    rig.stream.snapshot(64, lambda _: None)
+
+    wait_for(lambda: not rig.writer.least_interval_ns)  # type: ignore[union-attr]
+    assert rig.writer.wanted
 
 
 def test_a_newcomer_gets_a_key_frame_at_once(rig: Rig) -> None:

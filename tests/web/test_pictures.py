@@ -207,6 +207,8 @@ def test_gstreamer_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
             buffer = sample.get_buffer()
             numbers.append(read(buffer.extract_dup(0, buffer.get_size())))
         assert serving.viewers() == 1
+        # Nothing is encoded for it.
+        assert not stream.hub.reader_count
     finally:
         pipeline.set_state(Gst.State.NULL)
         putter.close()

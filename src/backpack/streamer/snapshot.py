@@ -56,6 +56,7 @@ class _Copy:
     width: int
     height: int
     wall_ns: int
+    number: int
 
 
 class Snapshots:
@@ -82,6 +83,8 @@ class Snapshots:
         self._asked: list[tuple[int, Then]] = []
         self._closed = False
         self._thread: threading.Thread | None = None
+        # The newest frame that a JPEG was made of: its number, and width → JPEG.
+        self._made: tuple[int, dict[int, bytes]] = (0, {})
         self._work: queue.SimpleQueue[tuple[_Copy, list[tuple[int, Then]]] | None] = (
             queue.SimpleQueue()
         )
@@ -106,13 +109,28 @@ class Snapshots:
         else:
             self._wake()
 
-    def serve(self, ring: RingReader | None) -> None:
-        """Copy the newest frame for those who have asked. The intake's thread, at each turn."""
+    def serve(self, ring: RingReader | None) -> bool:
+        """
+        Copy the newest frame for those who have asked, and tell whether somebody has.
+
+        The intake's thread, at each turn.
+        """
         # Looked at without the lock at every turn: who asks wakes us up afterwards.
         if not self._asked:
-            return
+            return False
         with self._lock:
             asked, self._asked = self._asked, []
+            number, jpegs = self._made
+        if ring is not None and ring.latest_number() == number:
+            # Of a silent application's last frame they are made once.
+            for width in {width for width, _ in asked} & jpegs.keys():
+                _answer([one for one in asked if one[0] == width], jpegs[width])
+            asked = [one for one in asked if one[0] not in jpegs]
+        if asked:
+            self._copy_for(asked, ring)
+        return True
+
+    def _copy_for(self, asked: list[tuple[int, Then]], ring: RingReader | None) -> None:
         copy = None
         try:
             copy = None if ring is None else self._copy(ring)
@@ -172,7 +190,7 @@ class Snapshots:
             f"video/x-raw,{_FORMATS[picture.pixel_format]},width={picture.width},"
             f"height={picture.height},framerate=1/1,pixel-aspect-ratio=1/1"
         )
-        return _Copy(buffer, caps, picture.width, picture.height, frame.wall_ns)
+        return _Copy(buffer, caps, picture.width, picture.height, frame.wall_ns, frame.number)
 
     # --- our own thread ---------------------------------------------------------
 
@@ -185,7 +203,15 @@ class Snapshots:
                     jpeg = _encode(copy, width)
                 except BackpackError as error:
                     logger.warning("There is no snapshot: %s", error)
+                if jpeg is not None:
+                    self._keep(copy.number, width, jpeg)
                 _answer([one for one in asked if one[0] == width], jpeg)
+
+    def _keep(self, number: int, width: int, jpeg: bytes) -> None:
+        with self._lock:
+            newest, jpegs = self._made
+            jpegs = {**jpegs, width: jpeg} if number == newest else {width: jpeg}
+            self._made = number, jpegs
 
 
 def _copy_rows(picture: Picture, address: int, stride: int, row_bytes: int) -> None:

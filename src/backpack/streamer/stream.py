@@ -30,6 +30,12 @@ logger = logging.getLogger(__name__)
 _SECOND_NS = 1_000_000_000
 _NS_PER_MS = 1_000_000
 
+LOOK_NS = _SECOND_NS // 2
+"""After each snapshot frames are wanted for so long: there may be another one soon."""
+
+LOOK_INTERVAL_NS = _SECOND_NS // 10
+"""How far apart frames are that are wanted for snapshots alone."""
+
 
 class Stream:
     """
@@ -81,7 +87,10 @@ class Stream:
         )
         self._snapshots = Snapshots(self._feeder.redaction.clean, self._waker.wake)
         self._is_wanted = False
-        self._told_interval_ns = 0
+        # Until when somebody is taken to look at frames one by one.
+        self._looked_until_ns = 0
+        # What the ring says of us: whether frames are wanted, and how far apart.
+        self._said: tuple[bool, int] | None = None
         self._fault: str | None = None
         self._thread = threading.Thread(target=self._run, name="spyglass-intake")
         self._thread.start()
@@ -154,15 +163,16 @@ class Stream:
         """Do what is due, and say when to look again; None: when something happens."""
         now_ns = time.monotonic_ns()
         self._switch_ring()
-        self._snapshots.serve(self._ring)
-        self._pass_interval_on()
+        if self._snapshots.serve(self._ring):
+            self._looked_until_ns = now_ns + LOOK_NS
         self._replace_failed_encoder()
         wanted = self._update_wanted(now_ns)
+        self._tell_writer(now_ns)
         if not self._choice.look(now_ns):
-            return self._choice.again_at_ns
+            return self._again_at_ns(now_ns)
         if not wanted:
             self._fit_encoder()
-            return self._choice.again_at_ns
+            return self._again_at_ns(now_ns)
         self._feed()
         return self._feeder.due_ns(now_ns)
 
@@ -191,13 +201,25 @@ class Stream:
         if self._ring is not None:
             self._ring.close()
         self._ring = ring
-        ring.set_wanted(self._is_wanted, self._told_interval_ns)
+        self._said = None
 
-    def _pass_interval_on(self) -> None:
-        if self._interval_ns != self._told_interval_ns:
-            self._told_interval_ns = self._interval_ns
-            if self._ring is not None:
-                self._ring.set_wanted(self._is_wanted, self._told_interval_ns)
+    def _tell_writer(self, now_ns: int) -> None:
+        """Say in the ring whether frames are wanted, and how far apart."""
+        interval_ns = self._interval_ns
+        wanted = self._is_wanted
+        if not wanted and now_ns < self._looked_until_ns:
+            # For snapshots. Nothing is encoded for those, and few are enough.
+            wanted, interval_ns = True, max(interval_ns, LOOK_INTERVAL_NS)
+        if self._ring is not None and self._said != (wanted, interval_ns):
+            self._said = wanted, interval_ns
+            self._ring.set_wanted(wanted, interval_ns)
+
+    def _again_at_ns(self, now_ns: int) -> int | None:
+        """Tell when to look again while nothing is encoded."""
+        times = [self._choice.again_at_ns]
+        if now_ns < self._looked_until_ns:
+            times.append(self._looked_until_ns)
+        return min((at_ns for at_ns in times if at_ns is not None), default=None)
 
     def _update_wanted(self, now_ns: int) -> bool:
         wanted = self.hub.wanted(now_ns)
@@ -205,7 +227,6 @@ class Stream:
             return wanted
         self._is_wanted = wanted
         if self._ring is not None:
-            self._ring.set_wanted(wanted, self._told_interval_ns)
             self._feeder.skip_unseen(self._ring)
         if not wanted:
             self._feeder.close_encoder()

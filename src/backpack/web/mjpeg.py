@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from backpack.web.aio import web
@@ -27,12 +27,6 @@ SEND_SECONDS = 20.0
 _BOUNDARY = "spyglass-frame"
 
 
-class _Reader:
-    """Be a guest that loses nothing: it is sent the newest frame whenever it has room."""
-
-    lost = 0
-
-
 async def send_pictures(
     request: web.BaseRequest, mount: Mount, width: int, is_there: Callable[[], bool]
 ) -> web.StreamResponse:
@@ -46,24 +40,20 @@ async def send_pictures(
     await response.prepare(request)
     if request.method == "HEAD":
         return response
-    reader = _Reader()
-    mount.welcome(reader)
+    mount.lookers += 1
+    sent, sent_at = b"", 0.0
     try:
         while is_there():
-            soonest = asyncio.create_task(asyncio.sleep(INTERVAL_SECONDS))
-            try:
-                jpeg = await mount.shot(width)
-                if jpeg is not None:
-                    await asyncio.wait_for(response.write(_part(jpeg)), SEND_SECONDS)
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(mount.next_picture(), AT_LEAST_SECONDS)
-                await soonest
-            finally:
-                soonest.cancel()
+            began = time.monotonic()
+            jpeg = await mount.shot(width)
+            if jpeg is not None and (jpeg != sent or began - sent_at > AT_LEAST_SECONDS):
+                await asyncio.wait_for(response.write(_part(jpeg)), SEND_SECONDS)
+                sent, sent_at = jpeg, began
+            await asyncio.sleep(max(0.0, began + INTERVAL_SECONDS - time.monotonic()))
     except (ConnectionError, asyncio.TimeoutError):
         response.force_close()
     finally:
-        mount.dismiss(reader)
+        mount.lookers -= 1
     return response
 
 

@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class Guest(Protocol):
-    """One who watches without a session here: by JPEGs, or by WebRTC."""
+    """One who watches without a session here, over WebRTC."""
 
     @property
     def lost(self) -> int:
@@ -81,6 +81,8 @@ class Mount:
         # Replaced, never changed: the main thread counts it.
         self._audience: tuple[Session, ...] = ()
         self._guests: tuple[Guest, ...] = ()
+        # Who looks at frames one by one, for whom nothing has to be encoded.
+        self.lookers = 0
         self._sequence = 0
         self._state = "waiting"
         # When the newest put frame was captured, since the epoch; None: not known.
@@ -91,8 +93,6 @@ class Mount:
         self._shots: dict[int, tuple[float, asyncio.Future[bytes | None]]] = {}
         # When a snapshot last told how old the newest frame is.
         self._looked = -LOOK_SECONDS
-        # Set and replaced with each new picture.
-        self._next_picture: asyncio.Future[None] | None = None
         # Kept: asyncio itself holds its tasks but weakly.
         self._search: asyncio.Future[None] | None = None
         self._lost_of_gone = 0
@@ -111,7 +111,11 @@ class Mount:
     @property
     def viewers(self) -> int:
         """Count who gets pictures now."""
-        return len(self._audience) + len(self._guests)
+        return len(self._audience) + len(self._guests) + self.lookers
+
+    @property
+    def _takes_pictures(self) -> bool:
+        return bool(self._audience or self._guests)
 
     @property
     def lost(self) -> int:
@@ -140,7 +144,7 @@ class Mount:
 
     def join(self, session: Session) -> None:
         """Give a session pictures from now on, the first of them at once."""
-        is_first = not self.viewers
+        is_first = not self._takes_pictures
         self._audience = (*self._audience, session)
         session.say(self.hello())
         self._attach(is_first=is_first)
@@ -157,7 +161,7 @@ class Mount:
 
     def welcome(self, guest: Guest) -> None:
         """Count a guest, and have frames come."""
-        is_first = not self.viewers
+        is_first = not self._takes_pictures
         self._guests = (*self._guests, guest)
         self._attach(is_first=is_first)
 
@@ -167,12 +171,6 @@ class Mount:
         self._lost_of_gone += guest.lost
         self._detach()
 
-    async def next_picture(self) -> None:
-        """Wait until the stream has a new picture."""
-        if self._next_picture is None:
-            self._next_picture = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._next_picture)
-
     def _attach(self, *, is_first: bool) -> None:
         if is_first:
             self.hub.attach(self)
@@ -180,14 +178,13 @@ class Mount:
             self.hub.request_picture()
 
     def _detach(self) -> None:
-        if not self.viewers:
+        if not self._takes_pictures:
             self.hub.detach(self)
 
     def end(self) -> None:
         """Be mounted no longer; the sessions are told by the site."""
-        if self.viewers:
+        if self._takes_pictures:
             self.hub.detach(self)
-        self._tell_next_picture()
 
     # --- pictures ---------------------------------------------------------------
 
@@ -198,7 +195,6 @@ class Mount:
         if unit.number and not unit.repeat:
             self._newest_wall_ns = unit.wall_ns
         self._note_state(unit)
-        self._tell_next_picture()
         message = pack(unit, self._sequence)
         for session in self._audience:
             session.offer(message, self._sequence, unit.pts_ns // 1000, key=unit.key)
@@ -237,11 +233,6 @@ class Mount:
         if await self.shot(_SMALL) is not None:
             self._broadcast({"type": "state", **self.state()})
 
-    def _tell_next_picture(self) -> None:
-        waiting, self._next_picture = self._next_picture, None
-        if waiting is not None:
-            waiting.set_result(None)
-
     def _broadcast(self, message: dict[str, Any]) -> None:
         for session in self._audience:
             session.say(message)
@@ -259,7 +250,7 @@ class Mount:
         """Say whether frames come: waiting, live or still, and how old the newest one is."""
         state = self._state
         age = self._age()
-        if not self.viewers and age is not None:
+        if not self._takes_pictures and age is not None:
             state = "still" if self._is_still(STILL_UNWATCHED_SECONDS) else "live"
         return {"state": state, "age_ms": None if age is None else round(age * 1000)}
 
@@ -273,7 +264,7 @@ class Mount:
 
     async def look(self) -> None:
         """Find out how old the newest frame is, where neither viewers nor thumbnails have."""
-        if not self.viewers and time.monotonic() - self._looked > LOOK_SECONDS:
+        if not self._takes_pictures and time.monotonic() - self._looked > LOOK_SECONDS:
             await self.shot(_SMALL)
 
     async def shot(self, width: int) -> bytes | None:
