@@ -30,6 +30,7 @@ ROOMS = {
     "push": STREAMING,
     "kvs": {*STREAMING, "spyglass"},
     "web": {*STREAMING, "spyglass", "listening", "webrtc"},
+    "webrtc": STREAMING,
     "streamer": STREAMING,
     "skyline": APP,
     "__init__": set(),
@@ -202,6 +203,8 @@ def test_the_application_loads_numpy_and_the_standard_library(statement: str) ->
         "kvs.sink.output",
         "kvs.sink.child_main",
         "web.server",
+        "web.whep",
+        "webrtc.peers",
     ],
 )
 def test_the_streaming_process_loads_nothing_of_the_applications(module: str) -> None:
