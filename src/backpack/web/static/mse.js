@@ -12,8 +12,9 @@ const JUMP_S = 0.5;
 // it comes to the end of what the last picture lasts.
 const LOST_S = 5;
 const FASTEST = 1.15;
-// A picture lasts until the next one, whenever that is: the playhead must not run dry.
-const LASTS_US = 10_000_000;
+// A picture lasts until the next one, whenever that is: the playhead must not run dry. But Firefox
+// (153) shows a few a second only where each lies within many before it; there it runs dry instead.
+const LASTS_US = CSS.supports("-moz-orient", "inline") ? 200_000 : 10_000_000;
 const KEEP_S = 5;
 // An element that has run dry drops pictures from before the playhead and waits for one after it,
 // while the server waits for those to be shown. From here on the playhead is sent to the newest one,
