@@ -165,6 +165,40 @@ def test_without_memory_the_frame_is_away_and_the_reason_told(
     assert rig.frames.error is None
 
 
+def test_a_ring_that_cannot_be_handed_on_is_given_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its frames would be copied for nobody; the next frame tries again, with the next number."""
+    rig.frames.expect_reader(True)  # noqa: FBT003 - the one thing it says
+
+    def fail(_: Sequence[int]) -> None:
+        raise OSError("too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.frames, "_attach", fail)
+        assert rig.put() is Outcome.AWAY
+        assert not rig.frames.has_frame
+        assert "too many open files" in (rig.frames.error or "")
+    assert rig.put(after_ns=33 * MS) is Outcome.ACCEPTED
+    assert rig.frames.error is None
+
+
+def test_numbers_go_on_after_a_larger_ring_could_not_be_made(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number stands for one frame as long as the stream is open."""
+
+    def no_memory(_: int) -> None:
+        raise MemoryError
+
+    rig.put()
+    with monkeypatch.context() as patch:
+        patch.setattr("backpack.spyglass.writer.Ring", no_memory)
+        assert rig.put(frame(1000, 1000), after_ns=2 * SECOND) is Outcome.AWAY
+    rig.put(frame(1000, 1000), after_ns=2 * SECOND)
+    assert rig.readers[-1].latest_number() == 2
+
+
 def test_a_new_stream_begins_with_a_frame_at_once(rig: Rig) -> None:
     """Neither the schedule nor the times of the one before hold it up."""
     rig.put()

@@ -205,3 +205,20 @@ def test_the_page_is_an_output_beside_others() -> None:
         while not listens(port):
             assert time.monotonic() < deadline
     wait_for(lambda: not listens(port))
+
+
+def test_who_looks_at_jpegs_is_a_viewer_for_whom_nothing_is_encoded() -> None:
+    """The application is told of them while they are there, and no longer."""
+    server = WebServer(0, allow_anonymous=True, required=True)
+    with server, WebSpyGlass(server, "/door", required=True) as door:
+
+        def put_and_count() -> int:
+            door.put(numbered(1))
+            return door.stats().viewers
+
+        with urllib.request.urlopen(f"{server.url('/door')}/stream.mjpg", timeout=30) as pictures:
+            wait_for(lambda: put_and_count() == 1)
+            assert pictures.readline().startswith(b"--")
+        wait_for(lambda: put_and_count() == 0)
+        stats = door.stats()
+        assert stats.encoded == stats.repeated == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import threading
 import time
@@ -234,3 +235,21 @@ def test_the_jpegs_end_with_the_stream(rig: Rig, stream: NumberedStream) -> None
     reader.join(30)
 
     assert not reader.is_alive()
+
+
+def test_a_reader_that_goes_before_the_first_frame_is_counted_out(
+    rig: Rig, stream: NumberedStream
+) -> None:
+    """Nothing is sent yet by which that would show."""
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    with socket.create_connection(("127.0.0.1", serving.port)) as sock:
+        lines = [
+            "GET /cam/stream.mjpg HTTP/1.1",
+            f"Host: 127.0.0.1:{serving.port}",
+            f"Authorization: Bearer {TOKEN}",
+        ]
+        sock.sendall("\r\n".join([*lines, "", ""]).encode())
+        wait_for(lambda: serving.viewers() == 1)
+
+    wait_for(lambda: serving.viewers() == 0)

@@ -32,9 +32,9 @@ class Gate:
 
     A frame is due at ``next``, and up to half an interval before it: the plain
     test "at least an interval since the last one" would lose a third of the
-    frames of a 30 fps application whose clock jitters. A frame that comes late
-    does not let the ones after it come faster; but the schedule stays, up to a
-    whole interval, or the frame after the late one would come early and go.
+    frames of a 30 fps application whose clock jitters. What was missed is not
+    caught up. But a frame that is late by less than an interval leaves the
+    schedule as it is: else the next one would come early, and be lost for it.
 
     The schedule begins with a frame, and that one may have come late, as first
     frames do: then all others would come early, and the least jitter would

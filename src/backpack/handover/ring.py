@@ -46,7 +46,7 @@ _PAGE = 4096
 # on cache lines of their own, so that neither side slows the other's stores.
 _WORD_MAGIC = 0
 _WORD_LATEST = 1  # number of the newest frame << 8 | its slot
-_WORD_WANTED = 16  # 1 while somebody watches
+_WORD_WANTED = 16  # 1 while frames are wanted
 _WORD_BUSY = 17  # 1 + the slot that is being read, 0 for none: a hint
 _WORD_INTERVAL = 18  # fewest nanoseconds between frames that the reader wants
 _WORD_SHOWN = 19  # number of the newest frame that was encoded: outlives its reader

@@ -62,7 +62,9 @@ class FrameWriter:
         self._timeline = Timeline()
         self._tally = Tally()
         self._writer: RingWriter | None = None
-        # Somebody waits for the first frame, before there is a ring to say so.
+        # With what a new ring begins: the number of its first frame, and
+        # whether that is waited for.
+        self._next_number = 1
         self._is_awaited = False
         # The ring that a frame was already written into.
         self._measured: RingWriter | None = None
@@ -96,6 +98,7 @@ class FrameWriter:
             self._gate = Gate(max_fps)
             self._timeline = Timeline()
             self._attach = attach
+            self._next_number = 1
             self._is_awaited = False
             self._error = None
 
@@ -197,7 +200,7 @@ class FrameWriter:
             try:
                 writer = self._new_ring(frame.nbytes)
             except (OSError, MemoryError) as error:
-                self._error = f"There is no memory to hand frames over: {error}"
+                self._error = f"Frames cannot be handed over: {error}"
                 return Outcome.AWAY
         is_idle = not writer.wanted and writer is self._measured
         writer.write(as_pixels(frame), pixel_format, stamp)
@@ -209,19 +212,26 @@ class FrameWriter:
 
     def _new_ring(self, frame_bytes: int) -> RingWriter:
         """Make a ring that the frame fits, and hand it on. Called with the lock held."""
-        number, wanted, interval_ns = 1, self._is_awaited, 0
+        interval_ns = 0
         if self._writer is not None:
-            number, wanted = self._writer.next_number, self._writer.wanted
+            self._next_number = self._writer.next_number
+            self._is_awaited = self._writer.wanted
             interval_ns = self._writer.least_interval_ns
         self._let_go()
-        self._writer = RingWriter(Ring(frame_bytes), ring_view, np.copyto, number)
+        writer = RingWriter(Ring(frame_bytes), ring_view, np.copyto, self._next_number)
         # Else the frames until the streaming process has attached would be
         # lost to an output that wants them all.
-        self._writer.expect_reader(wanted, interval_ns)
-        self._error = None
+        writer.expect_reader(self._is_awaited, interval_ns)
+        self._writer = writer
         if self._attach is not None:
-            self._attach(self._ring_fds())
-        return self._writer
+            try:
+                self._attach(self._ring_fds())
+            except OSError:
+                # Nobody would ever say that its frames are not wanted.
+                self._let_go()
+                raise
+        self._error = None
+        return writer
 
     # --- what can be asked -----------------------------------------------------
 
@@ -232,7 +242,7 @@ class FrameWriter:
 
     @property
     def is_wanted(self) -> bool:
-        """Tell whether the streaming process says that somebody watches."""
+        """Tell whether the streaming process says that it wants frames."""
         writer = self._writer
         return writer is not None and writer.wanted
 

@@ -100,6 +100,11 @@ class Lodger:
         }
 
     @property
+    def is_watched(self) -> bool:
+        """Tell whether somebody watches, be it by frames that are not encoded."""
+        return self.stream.is_wanted or any(output.viewers for output in self.outputs)
+
+    @property
     def trouble(self) -> str:
         """Tell what keeps outputs from delivering."""
         return " ".join(output.trouble for output in self.outputs if output.trouble)

@@ -89,6 +89,7 @@ class Stream:
         self._is_wanted = False
         # Until when somebody is taken to look at frames one by one.
         self._looked_until_ns = 0
+        self._is_looked_at = False
         # What the ring says of us: whether frames are wanted, and how far apart.
         self._said: tuple[bool, int] | None = None
         self._fault: str | None = None
@@ -206,8 +207,12 @@ class Stream:
     def _tell_writer(self, now_ns: int) -> None:
         """Say in the ring whether frames are wanted, and how far apart."""
         interval_ns = self._interval_ns
+        is_looked_at = now_ns < self._looked_until_ns
+        if is_looked_at != self._is_looked_at:
+            self._is_looked_at = is_looked_at
+            self._on_news()
         wanted = self._is_wanted
-        if not wanted and now_ns < self._looked_until_ns:
+        if not wanted and is_looked_at:
             # For snapshots. Nothing is encoded for those, and few are enough.
             wanted, interval_ns = True, max(interval_ns, LOOK_INTERVAL_NS)
         if self._ring is not None and self._said != (wanted, interval_ns):

@@ -332,14 +332,14 @@ class Streamer:
         failure = lodger.take_failure()
         if failure:
             self._on_failed(number, OutputError(failure))
-        if lodger.stream.is_wanted and not self._report_timer:
+        if lodger.is_watched and not self._report_timer:
             # Runs only while somebody watches: an idle process never wakes up.
             self._report_timer = GLib.timeout_add(_REPORT_MS, self._report_all)
 
     def _report_all(self) -> bool:
         watched = False
         for number, lodger in self._lodgers.items():
-            if lodger.stream.is_wanted:
+            if lodger.is_watched:
                 watched = True
                 self._report(number, lodger)
         if watched:

@@ -43,7 +43,8 @@ async def send_pictures(
     mount.lookers += 1
     sent, sent_at = b"", 0.0
     try:
-        while is_there():
+        # Before the first frame nothing is sent that would tell that nobody is there.
+        while is_there() and not _has_gone(request):
             began = time.monotonic()
             jpeg = await mount.shot(width)
             if jpeg is not None and (jpeg != sent or began - sent_at > AT_LEAST_SECONDS):
@@ -55,6 +56,10 @@ async def send_pictures(
     finally:
         mount.lookers -= 1
     return response
+
+
+def _has_gone(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _part(jpeg: bytes) -> bytes:

@@ -101,6 +101,7 @@ export class VideoPlayer {
 
   drop() {
     this.needsKey = true;
+    this.sought = 0;
     this.waiting = [];
     this.inside = [];
     this.buffer = null;
