@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _signals_as_in_a_terminal() -> Iterator[None]:
-    """Let children hear SIGINT, which a shell's background job ignores; restore what we set."""
+    """Let children hear what a shell's background job and nohup ignore; restore what we set."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
