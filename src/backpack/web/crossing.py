@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Crossing"]
 
+END_SECONDS = 1.0
+"""For what still runs to be cancelled, and again for the thread to end."""
+
 _Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
 
 
 class Crossing:
@@ -30,7 +36,7 @@ class Crossing:
         self.loop = asyncio.new_event_loop()
         # Answers of the main thread that asyncio waits for. Asyncio's thread only.
         self._asked: set[asyncio.Future[Any]] = set()
-        self._thread = threading.Thread(target=self._run, name="spyglass-web")
+        self._thread = threading.Thread(target=self._run, name="spyglass-web", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -67,13 +73,20 @@ class Crossing:
             raise TimeoutError(f"The web server's thread did not answer in {seconds} s.") from None
 
     def close(self) -> None:
-        """End the loop and its thread; what still runs there is cancelled. Main thread."""
+        """
+        End the loop and its thread; what still runs there is cancelled. Main thread.
+
+        A thread that hangs is left behind: it ends with the process.
+        """
         if self.loop.is_closed():
             return
         with contextlib.suppress(TimeoutError):
-            self.run(self._cancel_all(), 1.0)
+            self.run(self._cancel_all(), END_SECONDS)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
+        self._thread.join(END_SECONDS)
+        if self._thread.is_alive():
+            _log.warning("The web server's thread hangs and is left behind.")
+            return
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
