@@ -58,8 +58,8 @@ class StreamSettings:
 
     Attributes:
         fps: Frames per second that pass at the most. None: as put, at most 30.
-        width: Width of the video in pixels. None: that of the first frame.
-        height: Height of the video in pixels. None: that of the first frame.
+        width: Width of the video in pixels. None: that of the first frame encoded.
+        height: Height of the video in pixels. None: that of the first frame encoded.
         bitrate_kbps: Bits per second / 1000. None: chosen by size and rate.
         encoder: Name of the GStreamer element to use. None: the best that
             passes a trial.

@@ -71,8 +71,8 @@ class SpyGlass:
         gst_log_level: GStreamer's debug level, as in ``GST_DEBUG``.
         dotenv_path: Taken for compatibility; read by outputs that need it.
         fps: Frames per second that pass at the most. None: 30.
-        width: Width of the video, in pixels. None: that of the first frame.
-        height: Height of the video, in pixels. None: that of the first frame.
+        width: Width of the video, in pixels. None: that of the first frame encoded.
+        height: Height of the video, in pixels. None: that of the first frame encoded.
         bitrate_kbps: Bits per second / 1000. None: chosen by size and rate.
         encoder: GStreamer element to encode with, for example ``"x264enc"``.
             None: the best one that passes a trial.
