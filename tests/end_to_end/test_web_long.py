@@ -83,12 +83,13 @@ def test_two_hours_change_nothing(stage: Stage, open_page: Callable[..., Any]) -
         page.wait_for_timeout(max(200, SOAK_SECONDS))
         samples.append((lateness(page, door.putter), memory(door.streamer)))
 
-    tenth = max(1, len(samples) // 10)
-    # What the first tenth fills for the first time, buffers and caches, is not judged.
-    lates = [late for late, _ in samples[tenth:]]
-    held = [size for _, size in samples[tenth:]]
-    assert statistics.median(lates[-tenth:]) < statistics.median(lates[:tenth]) + 0.1
-    assert statistics.median(held[-tenth:]) < 1.05 * statistics.median(held[:tenth]) + 2e6
+    # A tenth, and in a short run as much as a moment's hold-up does not decide.
+    part = max(40, len(samples) // 10)
+    # What the first part fills for the first time, buffers and caches, is not judged.
+    lates = [late for late, _ in samples[part:]]
+    held = [size for _, size in samples[part:]]
+    assert statistics.median(lates[-part:]) < statistics.median(lates[:part]) + 0.1
+    assert statistics.median(held[-part:]) < 1.05 * statistics.median(held[:part]) + 2e6
     stats = door.spyglass.stats()
     assert stats.starts == 1
     assert stats.viewers == 1
