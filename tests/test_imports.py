@@ -52,6 +52,7 @@ LIGHT = {
     "kvs/letters.py",
     "kvs/names.py",
     "kvs/playback.py",
+    "kvs/quoting.py",
     "kvs/sink/dotenv.py",
     "kvs/spyglass.py",
     "kvs/stats.py",

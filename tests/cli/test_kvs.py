@@ -8,6 +8,7 @@ import pytest
 from tests.cli.commands import run
 from tests.kvs_server.faults import HttpError
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY, KVSServer
+from tests.kvs_server.signature import Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,20 @@ def test_an_action_that_is_not_allowed_is_named(server: KVSServer, path: str, ac
 
     assert (last["name"], last["verdict"]) == (action, "failed")
     assert f"kinesisvideo:{action}" in last["remark"]
+
+
+def test_a_secret_key_that_is_wrong_is_told_without_the_token(
+    server: KVSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS quotes what it was sent; the remark says what is wrong, and no more."""
+    token = "TheSessionToken" * 10
+    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    server.keys[ACCESS_KEY] = Key("another", token)
+
+    last = check(status=1)[-1]
+
+    assert "secret key" in last["remark"]
+    assert "TheSessionToken" not in str(last)
 
 
 def test_who_may_not_watch_can_stream(server: KVSServer) -> None:

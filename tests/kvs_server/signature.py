@@ -32,6 +32,13 @@ _AUTHORIZATION = re.compile(
 )
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 
+# AWS's words. It quotes what it was sent, the session token included.
+_MISMATCH = (
+    "The request signature we calculated does not match the signature you provided. Check your "
+    "AWS Secret Access Key and signing method. Consult the service documentation for details."
+    "\n\nThe Canonical String for this request should have been\n'{}'\n"
+)
+
 
 @dataclass
 class Key:
@@ -102,12 +109,9 @@ def check_signature(request: Request, *, keys: Mapping[str, Key], region: str, n
         )
     names = found["headers"].split(";")
     _check_names(request, names)
-    if not hmac.compare_digest(_signature(request, key, found["key"], region, names), found[6]):
-        raise Refused(
-            403,
-            "InvalidSignature",
-            "The request signature we calculated does not match the signature you provided.",
-        )
+    signature, canonical = _signature(request, key, found["key"], region, names)
+    if not hmac.compare_digest(signature, found["signature"]):
+        raise Refused(403, "InvalidSignature", _MISMATCH.format(canonical))
     if key.expires is not None and now >= key.expires:
         raise Refused(403, "ExpiredToken", "The security token included in the request is expired")
     return found["key"]
@@ -139,7 +143,10 @@ def _check_names(request: Request, names: list[str]) -> None:
         raise Refused(403, "InvalidSignature", f"Not sent or not signed: {sorted(missing)}.")
 
 
-def _signature(request: Request, key: Key, name: str, region: str, names: list[str]) -> str:
+def _signature(
+    request: Request, key: Key, name: str, region: str, names: list[str]
+) -> tuple[str, str]:
+    """Give the signature as it should be, and the canonical request that it is of."""
     auth = _Again(Credentials(name, key.secret, key.token), region, names)
     again = AWSRequest(
         request.method,
@@ -148,8 +155,8 @@ def _signature(request: Request, key: Key, name: str, region: str, names: list[s
         data=request.body,
     )
     again.context["timestamp"] = request.get("x-amz-date")
-    text = auth.string_to_sign(again, auth.canonical_request(again))
-    return str(auth.signature(text, again))
+    canonical = str(auth.canonical_request(again))
+    return str(auth.signature(auth.string_to_sign(again, canonical), again)), canonical
 
 
 def sign(

@@ -138,6 +138,16 @@ def test_temporary_credentials_travel_with_their_token(server: KVSServer) -> Non
     assert ask(server, DESCRIBE, content, token="token") == (403, "ExpiredToken")
 
 
+def test_a_signature_that_does_not_match_is_told_what_it_should_be_of(server: KVSServer) -> None:
+    """AWS quotes the canonical request, and with it the session token."""
+    server.keys[ACCESS_KEY] = Key("another", "the-session-token")
+    with HandClient(server) as client:
+        answer = client.call(DESCRIBE, {"StreamName": "test"}, token="the-session-token")
+
+    assert answer.error == "InvalidSignature"
+    assert "\nx-amz-security-token:the-session-token\n" in answer.json["message"]
+
+
 def test_a_body_that_was_changed_is_refused(client: HandClient) -> None:
     """The body's hash is signed."""
     headers = client.signed(DESCRIBE, {}, b'{"StreamName":"test"}')

@@ -54,7 +54,9 @@ class Refused(Exception):  # noqa: N818 - AWS's own word
     """
 
     def __init__(self, status: int, error: str, message: str) -> None:
-        super().__init__(f"{status} {error}: {message}")
+        # Our own log: what follows the first line quotes the request.
+        first, _, _ = message.partition("\n")
+        super().__init__(f"{status} {error}: {first}")
         self.status = status
         self.error = error
         self.message = message

@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from backpack.errors import OutputError
+from backpack.kvs.quoting import quote
 
 __all__ = [
     "Operation",
@@ -22,6 +23,9 @@ __all__ = [
 
 SERVICE = "kinesisvideo"
 """The name that requests are signed for."""
+
+_LONGEST_MESSAGE: Final = 200
+"""Of an error. What helps stands at its beginning."""
 
 
 class Operation(enum.Enum):
@@ -163,12 +167,15 @@ def read_error(error_type: str, body: bytes) -> tuple[str, str]:
     """
     Read the name and the message of an error that AWS answers with.
 
+    To a signature that does not match AWS says what should have been signed, line by
+    line, the session token among it. So the first line is all that is taken.
+
     Args:
         error_type: The header ``x-amzn-ErrorType``, empty if there is none.
         body: JSON, as far as it is there.
 
     Returns:
-        The name without "Exception", and the message; empty where unknown.
+        The name without "Exception", and the message, fit for a log; empty where unknown.
 
     """
     try:
@@ -181,4 +188,5 @@ def read_error(error_type: str, body: bytes) -> tuple[str, str]:
     # An address may stand after the name, a package before it.
     name = name.partition(":")[0].rpartition("#")[2].strip()
     message = str(found.get("message", found.get("Message", "")))
-    return name.removesuffix("Exception"), message
+    first = next(iter(message.strip().splitlines()), "")
+    return name.removesuffix("Exception"), quote(first, _LONGEST_MESSAGE)

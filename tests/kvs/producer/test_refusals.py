@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from backpack.errors import OutputError
@@ -95,6 +97,35 @@ def test_the_name_of_an_error_is_found(
 ) -> None:
     """In the header or in the body, with or without what AWS puts around it."""
     assert read_error(error_type, body) == expected
+
+
+TOKEN = "IQoJb3JpZ2luX2VjEJr" * 20
+MISMATCH = f"""The signature does not match.
+
+The Canonical String for this request should have been
+'POST
+/putMedia
+
+x-amz-security-token:{TOKEN}
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        (MISMATCH, "The signature does not match."),
+        (f"\n The token {TOKEN} is invalid.", "The token *** is invalid."),
+        ("x " * 500, "x " * 100),
+        ("x" * 190 + TOKEN, "***"),
+        ("y " * 95 + TOKEN, "y " * 95 + "***"),
+    ],
+    ids=["canonical request", "token", "long", "cut through", "cut behind"],
+)
+def test_what_aws_says_is_told_without_secrets(message: str, read: str) -> None:
+    """The first line, 200 letters of it, with a mask for what may be a token or a key."""
+    body = json.dumps({"message": message}).encode()
+
+    assert read_error("X", body) == ("X", read)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"StreamInfo":{"Status":"ACTIVE"}}'])
