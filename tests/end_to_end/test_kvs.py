@@ -21,6 +21,7 @@ from tests.clients import RtspClient
 from tests.end_to_end.kvs import REGION, ShortLived, arrived, is_streaming, kvs, taken
 from tests.kvs_server.faults import HttpError
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY, KVSServer
+from tests.kvs_server.tls import context_of, make_certificate
 from tests.numbered import numbered, read
 from tests.waiting import is_running, wait_for
 
@@ -329,6 +330,29 @@ def test_a_wrong_clock_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch, st
 
         assert spyglass.state in (State.WARMUP, State.STREAMING)
         spyglass.stop_streaming(timeout=0.1)
+
+
+@pytest.mark.usefixtures("server")
+def test_another_endpoint_is_named_by_the_variables_of_aws(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """AWS_ENDPOINT_URL says where it is, and AWS_CA_BUNDLE whom to trust there."""
+    certificate = make_certificate(tmp_path)
+    with KVSServer(tls=context_of(certificate)) as server:
+        stream = server.streams.add("test")
+        monkeypatch.delenv("AWS_ENDPOINT_URL_KINESIS_VIDEO")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        untrusting = kvs(stage)
+        wait_for(lambda: "not trusted" in untrusting.kvs_stats().trouble)
+        untrusting.stop_streaming(timeout=0.1)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        spyglass = kvs(stage)
+        stage.putter(spyglass, 30)
+
+        wait_for(lambda: is_streaming(spyglass))
+        spyglass.stop_streaming()
+
+        assert arrived(stream)
 
 
 def test_credentials_that_run_out_are_renewed_in_time(

@@ -59,6 +59,16 @@ def test_what_is_no_retention_is_refused(hours: object) -> None:
         check_retention_hours(hours)
 
 
+def test_each_partition_has_its_own_hosts() -> None:
+    """GovCloud's are named like all others, China's have a domain of their own."""
+    for url, region in (
+        ("https://s-1.kinesisvideo-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("https://s-1.kinesisvideo.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("https://s-1.kinesisvideo.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+    ):
+        assert check_endpoint(url, region=region, configured=LOCAL) == url
+
+
 @pytest.mark.parametrize(
     ("url", "configured"),
     [
@@ -66,6 +76,21 @@ def test_what_is_no_retention_is_refused(hours: object) -> None:
         ("https://s-1234abcd.kinesisvideo.us-east-1.amazonaws.com/", None),
         ("https://b-1234abcd.kinesisvideo.us-east-1.amazonaws.com:443", None),
         ("https://s-1.kinesisvideo-fips.us-east-1.amazonaws.com", None),
+        ("https://vpce-1a-2b.kinesisvideo.us-east-1.vpce.amazonaws.com", None),
+        ("https://s-1.kinesisvideo.us-east-1.amazonaws.com", "https://proxy.example"),
+        ("https://s-1.kinesisvideo.us-east-1.amazonaws.com", LOCAL),
+        (
+            "https://s-1.kinesisvideo.us-east-1.amazonaws.com",
+            "https://kinesisvideo-fips.us-east-1.amazonaws.com",
+        ),
+        (
+            "https://s-1.kinesisvideo-fips.us-east-1.amazonaws.com",
+            "https://kinesisvideo-fips.us-east-1.amazonaws.com",
+        ),
+        (
+            "https://s-1.kinesisvideo.us-east-1.amazonaws.com",
+            "https://vpce-1a-2b.kinesisvideo.us-east-1.vpce.amazonaws.com",
+        ),
         (LOCAL, LOCAL),
         ("http://127.0.0.1:9", "http://localhost:8443"),
         ("http://[::1]:9", LOCAL),
@@ -73,7 +98,7 @@ def test_what_is_no_retention_is_refused(hours: object) -> None:
     ],
 )
 def test_endpoints_that_may_be_signed_for(url: str, configured: str | None) -> None:
-    """AWS's own in the stream's region, or those on the configured host."""
+    """AWS's own in the stream's region, and those on the configured host."""
     found = check_endpoint(url, region="us-east-1", configured=configured)
 
     assert found == url.rstrip("/")
@@ -94,6 +119,10 @@ def test_endpoints_that_may_be_signed_for(url: str, configured: str | None) -> N
         ("https://s-1.kinesisvideo.us-east-1.amazonaws.com:x", None),
         ("ftp://127.0.0.1", LOCAL),
         ("https://other.example", "https://video.example"),
+        ("https://s-1.kinesisvideo.eu-west-1.amazonaws.com", LOCAL),
+        ("http://s-1.kinesisvideo.us-east-1.amazonaws.com", LOCAL),
+        ("https://vpce-1.vpce-svc-2.us-east-1.vpce.amazonaws.com", None),
+        ("http://127.0.0.1:9", "https://video.example"),
         ("http://video.example", "http://video.example"),
         ("http://192.0.2.1", "http://192.0.2.1"),
         ("", None),

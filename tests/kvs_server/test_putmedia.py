@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 import ssl
-import subprocess
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from tests.kvs_server.client import HandClient, put_media_headers
 from tests.kvs_server.decoding import frame_numbers, packets
 from tests.kvs_server.faults import AckError, AckForm, Connections, HttpError
 from tests.kvs_server.server import KVSServer
+from tests.kvs_server.tls import context_of, make_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -378,16 +378,8 @@ def test_who_asks_may_continue_or_is_left_waiting(server: KVSServer) -> None:
 
 def test_video_over_tls(tmp_path: Path) -> None:
     """The same, encrypted; both ways at once."""
-    certificate = tmp_path / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    command += " -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(
-        [*command.split(), "-keyout", certificate.with_suffix(".key"), "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ours.load_cert_chain(certificate, certificate.with_suffix(".key"))
-    with KVSServer(tls=ours) as server:
+    certificate = make_certificate(tmp_path)
+    with KVSServer(tls=context_of(certificate)) as server:
         server.streams.add("test")
         with HandClient(server) as client:
             context = ssl.create_default_context(cafile=certificate)

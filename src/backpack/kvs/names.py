@@ -85,8 +85,9 @@ def check_endpoint(url: object, *, region: str, configured: str | None = None) -
     Args:
         url: What is to be called, as configured or as AWS named it.
         region: The stream's.
-        configured: The endpoint that stands in for AWS's, if there is one. Others on
-            its host are taken, too.
+        configured: The endpoint that was named instead of the region's, if one was.
+            Others on its host are taken beside AWS's own: it may be a proxy, or one of
+            AWS's under another name, and name a host of AWS's for video.
 
     Returns:
         The endpoint, without a slash at its end.
@@ -105,12 +106,10 @@ def check_endpoint(url: object, *, region: str, configured: str | None = None) -
             )
     elif parts.scheme != "https":
         raise SettingsError(f"endpoint {url!r}: give https://host.")
-    if configured is not None:
-        own = _split(configured).hostname or ""
-        if host != own and not (_is_loopback(host) and _is_loopback(own)):
-            raise SettingsError(f"endpoint {url!r} is not on the configured host, {own!r}.")
-    elif not _is_aws(host, region):
-        raise SettingsError(f"endpoint {url!r} is none of Kinesis Video Streams in {region}.")
+    own = "" if configured is None else _split(configured).hostname or ""
+    if not _is_aws(host, region) and not _is_same(host, own):
+        also = f", and not on the configured host, {own!r}" if own else ""
+        raise SettingsError(f"endpoint {url!r} is none of Kinesis Video Streams in {region}{also}.")
     return str(url).rstrip("/")
 
 
@@ -122,10 +121,16 @@ def _is_aws(host: str, region: str) -> bool:
     return any(
         host == base or host.endswith(f".{base}")
         for base in (
-            f"{service}.{region}.{_domain(region)}"
+            f"{service}.{region}.{network}{_domain(region)}"
             for service in ("kinesisvideo", "kinesisvideo-fips")
+            # The names of a VPC's own endpoints. (Amazon VPC, AWS PrivateLink Guide.)
+            for network in ("", "vpce.")
         )
     )
+
+
+def _is_same(host: str, own: str) -> bool:
+    return host == own or (_is_loopback(host) and _is_loopback(own))
 
 
 def _split(url: object) -> SplitResult:

@@ -34,9 +34,9 @@ class Driven:
     """Drive a producer with a clock that stands still until it is told."""
 
     def __init__(self, *, chance: float = 0.5, **settings: Any) -> None:
-        options: dict[str, Any] = {"fragment_seconds": 1.0} | settings
+        options: dict[str, Any] = {"endpoint": ENDPOINT, "fragment_seconds": 1.0} | settings
         self.producer = Producer(
-            ProducerSettings("us-east-1", "test", ENDPOINT, **options),
+            ProducerSettings("us-east-1", "test", **options),
             segment_uid=bytes(16),
             random=lambda: chance,
         )
@@ -698,6 +698,18 @@ def test_an_endpoint_of_somebody_else_is_not_taken() -> None:
 
     assert "evil.test" in it.trouble
     assert asked(it.wait()) is Operation.GET_DATA_ENDPOINT
+
+
+def test_an_endpoint_of_aws_is_taken_whatever_was_configured() -> None:
+    """The control plane may be reached by another name than the hosts that take video."""
+    aws = "https://s-1.kinesisvideo.us-east-1.amazonaws.com"
+    it = Driven(endpoint="https://proxy.example")
+    it.frames(1)
+    it.describe()
+    (command,) = it.answer({"DataEndpoint": aws})
+
+    assert isinstance(command, Open)
+    assert command.request.endpoint == aws
 
 
 def test_a_stop_waits_for_the_last_fragment() -> None:

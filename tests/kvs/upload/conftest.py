@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import ssl
-import subprocess
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -9,6 +7,7 @@ import pytest
 
 from tests.kvs.upload.rig import Rig
 from tests.kvs_server.server import KVSServer
+from tests.kvs_server.tls import context_of, make_certificate
 from tests.waiting import open_descriptors, threads_named, wait_for
 
 if TYPE_CHECKING:
@@ -50,21 +49,12 @@ def rig(server: KVSServer) -> Iterator[Rig]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a certificate for 127.0.0.1 and localhost; its key stands beside it."""
-    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    command += " -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1,DNS:localhost"
-    subprocess.run(
-        [*command.split(), "-keyout", path.with_suffix(".key"), "-out", path],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return path
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
 def tls_server(certificate: Path) -> Iterator[KVSServer]:
     """Run a server that speaks TLS only."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-    with KVSServer(tls=context) as running:
+    with KVSServer(tls=context_of(certificate)) as running:
         running.streams.add("test")
         yield running
