@@ -80,6 +80,7 @@ class Faults:
         ack_delay_seconds: Acknowledgements come that much later.
         ack_form: How they are cut into writes.
         silent: No acknowledgement at all.
+        archive_hangs: Fragments are received, and never persisted.
         bytes_a_second: How quickly bodies are read. None: as they come.
         continues: Whether 100 Continue is sent to who asks for it.
         connections: What a second connection meets.
@@ -105,6 +106,7 @@ class Faults:
     ack_delay_seconds: float = 0.0
     ack_form: AckForm = AckForm.ONE
     silent: bool = False
+    archive_hangs: bool = False
     bytes_a_second: float | None = None
     continues: bool = True
     connections: Connections = Connections.OVERLAP

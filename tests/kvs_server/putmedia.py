@@ -181,7 +181,7 @@ class PutMedia:
 
     def _complete(self, fragment: Fragment) -> None:
         self._say("RECEIVED", fragment)
-        keeps = self._stream.retention_hours > 0
+        keeps = self._stream.retention_hours > 0 and not self._faults.archive_hangs
         with self._stream.changed:
             fragment.state = "persisted" if keeps else "received"
             self._stream.changed.notify_all()

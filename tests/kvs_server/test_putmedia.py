@@ -376,6 +376,19 @@ def test_who_asks_may_continue_or_is_left_waiting(server: KVSServer) -> None:
     assert heads == [100, 200]
 
 
+def test_an_archive_that_hangs_persists_nothing(
+    server: KVSServer, client: HandClient, stream: Stream
+) -> None:
+    """Fragments are received, and that is all."""
+    server.faults.archive_hangs = True
+    client.put_media()
+    client.send(header() + cluster(0) + mkv.END_OF_FRAGMENT)
+    client.end()
+
+    assert events(client.acks()) == ["BUFFERING", "RECEIVED"]
+    assert stream.timeline() == []
+
+
 def test_video_over_tls(tmp_path: Path) -> None:
     """The same, encrypted; both ways at once."""
     certificate = make_certificate(tmp_path)

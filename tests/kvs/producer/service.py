@@ -81,6 +81,8 @@ class Service:
         # A second connection is refused until the first has been closed for so long.
         self.release_seconds: float | None = None
         self.ack_seconds = 0.05
+        # Fragments are received, and never persisted; nothing of them is kept.
+        self.archive_hangs = False
         self.opened_at = self.closed_at = float("-inf")
         self.expires_at = float("inf")
 
@@ -240,8 +242,12 @@ class Service:
 
     def complete(self, fragment: Fragment) -> None:
         """Keep a fragment, and say so."""
-        fragment.state = "persisted"
         self.say("RECEIVED", fragment)
+        if self.archive_hangs:
+            fragment.state = "received"
+            fragment.blocks.clear()
+            return
+        fragment.state = "persisted"
         self.say("PERSISTED", fragment)
 
     def say(self, event: str, fragment: Fragment, **more: object) -> None:

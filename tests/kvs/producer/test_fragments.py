@@ -40,11 +40,11 @@ def test_persisted_frees_all_before_it() -> None:
     queue = FragmentQueue()
     _, second, _ = add(queue, 1), add(queue, 2), add(queue, 3)
 
-    assert queue.free(second) == 2
+    assert queue.free(second.sequence) is second
     assert sequences(queue) == [3]
     assert queue.counters.fragments_persisted == 2
     assert queue.counters.frames_persisted == 6
-    assert queue.free(second) == 0
+    assert queue.free(second.sequence) is None
 
 
 def test_the_oldest_whole_fragments_go_when_bytes_run_out() -> None:
@@ -79,7 +79,7 @@ def test_the_silence_of_a_source_is_no_video() -> None:
 
     assert sequences(queue) == [1, 2]
     assert queue.seconds < 15
-    queue.free(next(iter(queue)))
+    queue.free(1)
     assert queue.counters.fragments_dropped == 0
 
 
@@ -88,9 +88,9 @@ def test_seconds_and_bytes_are_nothing_once_all_is_gone() -> None:
     queue = FragmentQueue(buffer_seconds=12)
     made = [add(queue, sequence, begin=sequence * 2.5) for sequence in range(1, 9)]
     queue.skip(made[5])
-    queue.free(made[6])
+    queue.free(made[6].sequence)
     queue.complete()
-    queue.free(made[7])
+    queue.free(made[7].sequence)
 
     assert (len(queue), queue.size, queue.seconds, queue.frames) == (0, 0, 0, 0)
 
@@ -147,4 +147,5 @@ def test_fragments_are_found_by_what_stands_before_them() -> None:
     queue.skip(second)
 
     assert queue.after(1) is third
+    assert (queue.find(3), queue.find(2)) == (third, None)
     assert queue.after(3) is None

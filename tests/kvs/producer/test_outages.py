@@ -103,6 +103,38 @@ def test_memory_in_an_outage_of_five_minutes_is_bounded(tmp_path: Path, *, on_di
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_memory_is_bounded_where_video_is_received_and_never_persisted() -> None:
+    """What the buffer lets go is gone, and counted once, though its connection goes on."""
+    most = 2 * 1024 * 1024
+    pictures()
+    tracemalloc.start()
+    try:
+        service = Service(fragment_seconds=2.0, buffer_seconds=600.0, buffer_bytes=most)
+        service.archive_hangs = True
+        service.frames(100)
+        before, _ = tracemalloc.get_traced_memory()
+        before -= service.producer.queue.size
+        service.frames(2900, padding=4000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before <= most * 1.2
+    status = service.status
+    assert status.reconnects == {}
+    assert status.fragments_sent == 150
+    assert "retention" in status.trouble
+    assert status.buffered_bytes > most * 0.8
+    first = status.queue.frames_dropped + 1
+    service.archive_hangs = False
+    service.broke()
+    service.stop()
+
+    assert service.played() == list(range(first, 3001))
+    counters = service.status.queue
+    assert counters.frames_persisted + counters.frames_dropped == counters.frames_taken == 3000
+    assert service.status.trouble == ""
+
+
 @pytest.mark.parametrize("release_seconds", [None, 5.0])
 def test_credentials_that_live_a_minute_cost_nothing_in_ten(
     release_seconds: float | None,

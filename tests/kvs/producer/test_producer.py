@@ -226,6 +226,32 @@ def test_without_retention_received_frees() -> None:
     assert it.waiting == [11]
 
 
+def test_a_stream_that_persists_nothing_any_more_is_described_anew() -> None:
+    """Half a minute of RECEIVED alone is said; the next connection knows if the retention is 0."""
+    it = Driven(buffer_seconds=300)
+    it.frames(1)
+    it.connect()
+    for number in range(1, 300, 10):
+        it.frames(10)
+        it.ack("RECEIVED", number)
+        assert it.trouble == ""
+    for number in range(301, 330, 10):
+        it.frames(10)
+        it.ack("RECEIVED", number)
+    assert "retention" in it.trouble
+    assert it.waiting[0] == 1
+    it.producer.broke("reset", it.now)
+    it.poll()
+    assert asked(it.wait()) is Operation.DESCRIBE_STREAM
+    assert asked(it.describe(hours=0)) is Operation.PUT_MEDIA
+    it.answer()
+    it.pass_time(10)
+    it.ack("RECEIVED", 321)
+
+    assert it.waiting == [331]
+    assert it.trouble == ""
+
+
 def test_after_a_break_everything_not_persisted_comes_again() -> None:
     """From its first frame, under a new header, with its own times."""
     it = Driven()

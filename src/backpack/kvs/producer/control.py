@@ -44,6 +44,8 @@ class ControlPlane:
         self.persists = True
         # Where to send video. Empty: it has to be asked for.
         self._endpoint = ""
+        # Whether what is known of the stream may have changed.
+        self._doubted = False
 
     def command(self, first_ms: int) -> Call | Open:
         """
@@ -85,6 +87,7 @@ class ControlPlane:
         elif self.step is Operation.DESCRIBE_STREAM:
             info = read_stream_info(body)
             self.persists = info.retention_hours > 0
+            self._doubted = False
             if info.status != "ACTIVE":
                 return f"The stream is {info.status}; it is waited for."
             self.connect()
@@ -97,9 +100,16 @@ class ControlPlane:
             self.step = Operation.PUT_MEDIA
         return ""
 
+    def doubt(self) -> None:
+        """Before the next connection ask what the stream is: it may keep nothing any more."""
+        self._doubted = True
+
     def connect(self) -> None:
-        """Send video next, or find out where to."""
-        self.step = Operation.PUT_MEDIA if self._endpoint else Operation.GET_DATA_ENDPOINT
+        """Send video next, or find out what is missing for that."""
+        if self._doubted:
+            self.step = Operation.DESCRIBE_STREAM
+        else:
+            self.step = Operation.PUT_MEDIA if self._endpoint else Operation.GET_DATA_ENDPOINT
 
     def describe(self) -> None:
         """Ask anew for everything: the stream may have been deleted."""

@@ -217,22 +217,21 @@ class FragmentQueue:
             return self._fragments[-1]
         return None
 
-    def free(self, fragment: Fragment) -> int:
+    def free(self, sequence: int) -> Fragment | None:
         """
-        Let a fragment and all before it go: they are persisted.
+        Let everything up to a sequence go: it is persisted.
 
         Returns:
-            How many went.
+            The newest fragment that went. None: nothing was left of that.
 
         """
-        count = 0
-        while self._fragments and self._fragments[0].sequence <= fragment.sequence:
+        freed = None
+        while self._fragments and self._fragments[0].sequence <= sequence:
             freed = self._fragments.popleft()
             self._forget(freed)
             self.counters.fragments_persisted += 1
             self.counters.frames_persisted += len(freed.blocks)
-            count += 1
-        return count
+        return freed
 
     def skip(self, fragment: Fragment) -> bool:
         """Give a fragment up, which KVS refuses. False: it is not here any more."""
@@ -273,6 +272,10 @@ class FragmentQueue:
     def _amend(self, fragment: Fragment) -> None:
         if self._store is not None:
             self._store.amend(fragment)
+
+    def find(self, sequence: int) -> Fragment | None:
+        """Give the fragment with a sequence. None: it is not here any more."""
+        return next((one for one in self._fragments if one.sequence == sequence), None)
 
     def after(self, sequence: int) -> Fragment | None:
         """Give the first fragment that follows a sequence."""

@@ -339,6 +339,9 @@ class Producer:
             freed = session.take(ack, now)
             if freed is not None:
                 self._note_persisted(ack, freed, now)
+            elif session.keeps_nothing(now):
+                self._tally.unpersisted()
+                self._control.doubt()
         elif found.action is Action.CLOSE_IF_PAUSED:
             session.take(ack, now)
             self._intake.idle(now)

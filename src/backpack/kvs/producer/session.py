@@ -11,6 +11,7 @@ from backpack.kvs.producer.mkv import END_OF_FRAGMENT, header
 if TYPE_CHECKING:
     from backpack.kvs.producer.ack import Ack
     from backpack.kvs.producer.fragments import Fragment, FragmentQueue
+    from backpack.kvs.producer.mkv import Track
 
 __all__ = ["CLUSTER_SPACING_SECONDS", "STALE_SECONDS", "Session", "lifetime_seconds"]
 
@@ -19,6 +20,9 @@ CLUSTER_SPACING_SECONDS = 0.25
 
 STALE_SECONDS = 20.0
 """For so long an answer that is due may be missing. AWS's producers wait 20 to 60."""
+
+UNPERSISTED_SECONDS = 30.0
+"""For so long KVS may only receive; it mostly persists within a second."""
 
 LIFETIME_SECONDS = 39 * 60.0
 """Of a connection. KVS cuts it off at 45 minutes, AWS's producers end it by 40."""
@@ -48,9 +52,14 @@ def lifetime_seconds(chance: float, expires_in_seconds: float | None) -> float:
 
 @dataclass(eq=False)
 class _Sent:
-    """A fragment that went into this connection, whole or in part."""
+    """
+    A fragment that went into this connection, whole or in part.
 
-    fragment: Fragment
+    The queue alone holds the fragment: what it lets go must not wait here for an
+    answer that may never come.
+    """
+
+    sequence: int
     # As it was written: what the answers name it by.
     timecode_ms: int
     received: bool = False
@@ -98,8 +107,8 @@ class Session:
         # The fragment that is being sent, and how many of its blocks have been.
         self._current: Fragment | None = None
         self._blocks = 0
-        # The first and the last one that was begun.
-        self._first: Fragment | None = None
+        # Timeline and track of the first one that was begun, and the last one's sequence.
+        self._first: tuple[int, Track] | None = None
         self._sequence = 0
         # Since when an answer is due. None: there is none to come.
         self._due_since: float | None = None
@@ -107,6 +116,8 @@ class Session:
         self.opened_at = now
         # Nothing follows: the body is to be ended.
         self.ended = False
+        # Since when something is received and nothing persisted. None: nothing is.
+        self._received_at: float | None = None
         # Fragments that were begun here, and those of them that another
         # connection had seen before.
         self.sent = 0
@@ -141,12 +152,12 @@ class Session:
             return None
         data = following.head()
         if self._first is None:
-            self._first = following
+            self._first = (following.timeline, following.track)
             data = header(self._segment_uid, following.track) + data
         self.sent += 1
         self.resent += following.sent
         following.sent = True
-        self._sent.append(_Sent(following, following.timecode_ms))
+        self._sent.append(_Sent(following.sequence, following.timecode_ms))
         self._current = self._queue.busy = following
         self._sequence = following.sequence
         self._blocks = 0
@@ -160,10 +171,9 @@ class Session:
         return self._current.blocks[self._blocks - 1]
 
     def _ends_before(self, following: Fragment, now: float) -> bool:
-        first = self._first
-        if first is None:
+        if self._first is None:
             return False
-        other = following.timeline != first.timeline or following.track != first.track
+        other = self._first != (following.timeline, following.track)
         return other or now >= self._rotate_at
 
     def _end(self, now: float) -> bytes | None:
@@ -199,19 +209,24 @@ class Session:
         if ack.event is Event.RECEIVED:
             for sent in self._sent[: place + 1]:
                 sent.received = True
+            if self._received_at is None:
+                self._received_at = now
         frees = ack.event is Event.PERSISTED or (ack.event is Event.RECEIVED and not self._persists)
         if not frees:
             return None
-        fragment = self._sent[place].fragment
+        self._received_at = None
+        sequence = self._sent[place].sequence
         del self._sent[: place + 1]
-        return fragment if self._queue.free(fragment) else None
+        return self._queue.free(sequence)
 
     def refused(self, ack: Ack) -> Fragment | None:
         """Tell which fragment an error is about: the named one, else the one being taken."""
         place = self._place(ack)
         if place is not None:
-            return self._sent[place].fragment
-        return next((one.fragment for one in self._sent if not one.received), None)
+            found: _Sent | None = self._sent[place]
+        else:
+            found = next((one for one in self._sent if not one.received), None)
+        return None if found is None else self._queue.find(found.sequence)
 
     def _place(self, ack: Ack) -> int | None:
         if ack.timecode_ms is None:
@@ -226,6 +241,10 @@ class Session:
     def close(self) -> None:
         """Let the fragment go that was being sent."""
         self._queue.busy = None
+
+    def keeps_nothing(self, now: float) -> bool:
+        """Tell whether fragments have been received for long, and none persisted."""
+        return self._received_at is not None and now >= self._received_at + UNPERSISTED_SECONDS
 
     @property
     def settled(self) -> bool:

@@ -70,6 +70,13 @@ class Tally:
             self._latency_seconds = now - fragment.begin_ns / 1e9
         self.trouble = ""
 
+    def unpersisted(self) -> None:
+        """Note that video is received, and none of it persisted."""
+        self.trouble = (
+            "KVS receives video and persists none, so it waits here until there is no room. The "
+            "stream's retention may have been set to 0 hours; else KVS has trouble of its own."
+        )
+
     def unreadable(self) -> bool:
         """Note that KVS could not read a fragment, and tell whether it never will."""
         self._unreadable += 1
