@@ -38,7 +38,7 @@ class Watched:
 
     def numbers(self) -> dict[str, object]:
         """Give its numbers, now."""
-        return self.keeper.numbers(self.clock.wall())
+        return self.keeper.numbers(wall=self.clock.wall(), now=self.clock.now())
 
 
 def test_the_first_are_got_in_the_background(clock: Clock) -> None:
@@ -125,6 +125,22 @@ def test_what_hangs_holds_nobody_up(clock: Clock) -> None:
     hangs.set()
     assert watched.done.acquire(timeout=PATIENCE)
     assert attend(watched.keeper, clock).credentials == made(2, lasts=120)
+
+
+def test_what_takes_long_is_told_before_it_has_failed(clock: Clock) -> None:
+    """Five seconds are nothing; then it is said that credentials are being looked for."""
+    hangs = threading.Event()
+    watched = Watched(clock, hangs, made())
+    attend(watched.keeper, clock)
+    clock.seconds = 4
+    assert watched.numbers()["credentials_trouble"] == ""
+    clock.seconds = 12
+    assert "looked for for 12 s" in str(watched.numbers()["credentials_trouble"])
+
+    hangs.set()
+    assert watched.done.acquire(timeout=PATIENCE)
+    attend(watched.keeper, clock)
+    assert watched.numbers()["credentials_trouble"] == ""
 
 
 def test_a_renewal_is_forced_but_not_for_ever(clock: Clock) -> None:

@@ -330,10 +330,28 @@ def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
     it.describe()
     it.answer({"DataEndpoint": DATA})
     assert it.state is ProducerState.OPENING
+    it.producer.signed(it.now)
     before = it.now
     assert it.wait() == [Close()]
     assert it.now - before == pytest.approx(10, abs=0.2)
     assert asked(it.wait()) is Operation.GET_DATA_ENDPOINT
+
+
+def test_a_signature_is_waited_for_longer_than_an_answer() -> None:
+    """Credentials may take half a minute, and it is not the network's fault if they never come."""
+    it = Driven()
+    it.poll()
+    it.pass_time(30)
+    assert it.state is ProducerState.CALLING
+    it.producer.signed(it.now)
+    it.pass_time(9)
+    it.describe()
+    it.frames(1)
+    assert it.trouble == ""
+    for _ in range(5):
+        it.pass_time(41)
+        assert "does not sign" in it.trouble
+    assert it.producer.status(it.now).reconnects == {}
 
 
 def test_a_server_that_says_nothing_is_left() -> None:

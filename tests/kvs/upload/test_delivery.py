@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backpack.kvs.producer import producer
 from backpack.kvs.upload import duties
 from tests.kvs.producer.video import unit
 from tests.kvs.upload.rig import Rig, Signer, weather
@@ -257,6 +258,21 @@ def test_without_credentials_video_waits(server: KVSServer) -> None:
         assert rig.numbers()["state"] == "BUFFERING"
         assert server.requests == []
         signer.trouble = ""
+        rig.finish()
+
+        assert_all_arrived(rig, 15)
+
+
+def test_an_answer_is_due_from_the_signature_on(
+    server: KVSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who hangs is asked again after the time for an answer, not the longer one for signatures."""
+    monkeypatch.setattr(producer, "ANSWER_SECONDS", 0.3)
+    server.faults.freeze()
+    with Rig(server) as rig:
+        rig.frames(1, 15)
+        wait_for(lambda: len(rig.signer.asked) > 1)
+        server.faults.thaw()
         rig.finish()
 
         assert_all_arrived(rig, 15)

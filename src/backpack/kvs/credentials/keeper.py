@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Keeper", "Source", "Standing"]
 
+SLOW_SECONDS = 5.0
+"""Whoever gets credentials for longer than this is told of, before it has failed."""
+
 
 class Source(Protocol):
     """Where a keeper gets credentials from; see `KVSCredentialsHandler`."""
@@ -75,6 +78,7 @@ class Keeper:
         self._trouble = ""
         # The thread that gets credentials, and what it has brought: these, or why there are none.
         self._thread: threading.Thread | None = None
+        self._began_at = 0.0
         self._outcome: Credentials | str | None = None
         self._wakes: list[Callable[[], None]] = []
         # What is to be logged, with its level.
@@ -124,8 +128,8 @@ class Keeper:
             self._source.logger.log(level, "%s", message)
         return standing
 
-    def numbers(self, wall: float) -> dict[str, Any]:
-        """Give what goes into the statistics, at ``wall`` since the epoch."""
+    def numbers(self, *, wall: float, now: float) -> dict[str, Any]:
+        """Give what goes into the statistics; the times are as in `attend`."""
         with self._lock:
             kept = self._credentials
             return {
@@ -134,8 +138,17 @@ class Keeper:
                 "credentials_expire_in_seconds": kept and kept.expires_in_seconds(wall),
                 "credentials_renewed": self._renewed,
                 "credentials_failures": self._renewal.failures,
-                "credentials_trouble": self._trouble,
+                "credentials_trouble": self._trouble or self._slowness(now),
             }
+
+    def _slowness(self, now: float) -> str:
+        seconds = 0.0 if self._thread is None else now - self._began_at
+        if seconds < SLOW_SECONDS:
+            return ""
+        return (
+            f"AWS credentials have been looked for for {seconds:.0f} s: "
+            "what gives them has not answered yet."
+        )
 
     def _standing(self, wall: float, now: float) -> Standing:
         credentials = self._credentials
@@ -147,6 +160,7 @@ class Keeper:
         )
 
     def _begin(self, wall: float, now: float, *, forget: bool) -> None:
+        self._began_at = now
         self._thread = threading.Thread(
             target=self._fetch, args=(forget,), name="spyglass-kvs-credentials", daemon=True
         )

@@ -173,7 +173,7 @@ class Signer:
 
     def numbers(self) -> dict[str, Any]:
         """Give what goes into the statistics. Any thread; never waits."""
-        numbers = self._keeper.numbers(self._wall())
+        numbers = self._keeper.numbers(wall=self._wall(), now=self._clock())
         if self._file is not None:
             numbers |= self._file.numbers()
         return numbers

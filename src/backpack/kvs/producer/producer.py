@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Producer"]
 
+SIGN_SECONDS = 40.0
+"""For a signature. An application without credentials says so by itself, after 30 s at most."""
+
 ANSWER_SECONDS = 10.0
-"""For an answer's first line."""
+"""For an answer's first line, from when the request is signed."""
 
 DRAIN_SECONDS = 10.0
 CREATING_SECONDS = 1.0
@@ -82,8 +85,9 @@ class Producer:
         self.state = ProducerState.IDLE
         self._control = ControlPlane(settings)
         self._not_before = float("-inf")
-        # Until when the answer that is due may come.
+        # Until when the signature, or the answer, that is due may come.
         self._deadline = float("inf")
+        self._is_signed = False
         self._commands: deque[Command] = deque()
         self._session: Session | None = None
         self._acks = AckReader()
@@ -153,6 +157,12 @@ class Producer:
                 self._called(body, now)
             except (OutputError, SettingsError) as error:
                 self._refused(Refusal(Course.AGAIN, str(error)), "unreadable answer", now)
+
+    def signed(self, now: float) -> None:
+        """Hear that what was asked for is signed: it is on its way, and answered from now on."""
+        if self.state in _AWAITING:
+            self._is_signed = True
+            self._deadline = now + ANSWER_SECONDS
 
     def unsigned(self, cause: str, now: float) -> None:
         """Hear that the application could not sign: it has no credentials now."""
@@ -252,7 +262,13 @@ class Producer:
         elif self.state is ProducerState.DRAINING:
             self._drain(now)
         elif now >= self._deadline:
+            self._give_up(now)
+
+    def _give_up(self, now: float) -> None:
+        if self._is_signed:
             self.broke("no answer", now)
+        else:
+            self.unsigned("The application does not sign what goes to AWS: it hangs.", now)
 
     def _ask(self, now: float) -> None:
         if self._ending is not None and not len(self.queue):
@@ -261,7 +277,8 @@ class Producer:
             return
         if now < self._not_before or not self._has_work():
             return
-        self._deadline = now + ANSWER_SECONDS
+        self._deadline = now + SIGN_SECONDS
+        self._is_signed = False
         opening = self._control.step is Operation.PUT_MEDIA
         self.state = ProducerState.OPENING if opening else ProducerState.CALLING
         first = next(iter(self.queue), None)

@@ -242,6 +242,7 @@ class Duties:
             self._report.missed()
             self._producer.unsigned(found, now)
             return
+        self._producer.signed(now)
         self._signature = found
         request = command.request
         goes_on = isinstance(command, Open)
