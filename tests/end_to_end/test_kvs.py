@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack.errors import SettingsError, StateError
+from backpack.errors import OutputError, SettingsError, StateError
 from backpack.kvs import KVSSpyGlass
 from backpack.spyglass import SpyGlass
 from tests.clients import RtspClient
@@ -395,6 +396,21 @@ def test_where_it_can_be_watched_is_asked_of_aws(server: KVSServer, stage: Stage
     spyglass.stop_streaming()
     with pytest.raises(StateError, match="start_streaming"):
         spyglass.playback_url()
+
+
+def test_what_was_recorded_can_be_watched(server: KVSServer, stream: Stream, stage: Stage) -> None:
+    """By the times of capture: on demand between two of them, and from one on as a replay."""
+    spyglass = kvs(stage)
+    begin = dt.datetime.now(dt.timezone.utc)
+    stage.putter(spyglass, 30)
+    wait_for(lambda: stream.persisted() > 1)
+    end = begin + dt.timedelta(hours=24)
+
+    assert spyglass.playback_url("ON_DEMAND", start=begin, end=end).startswith(server.url)
+    assert spyglass.playback_url("LIVE_REPLAY", start=begin).startswith(server.url)
+    before = begin - dt.timedelta(hours=1)
+    with pytest.raises(OutputError, match="No fragments found"):
+        spyglass.playback_url("ON_DEMAND", start=before, end=begin - dt.timedelta(minutes=1))
 
 
 def test_a_stream_stops_and_starts_again(stream: Stream, stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ _API_NAMES = {
     "GET_IMAGES",
 }
 _LIVE_SECONDS = 30
+_LONGEST_RANGE_SECONDS = 24 * 3600
 _HLS = {
     "PlaybackMode": ("LIVE", "LIVE_REPLAY", "ON_DEMAND"),
     "ContainerFormat": ("FRAGMENTED_MP4", "MPEG_TS"),
@@ -92,10 +94,12 @@ class Control:
             if not isinstance(value, int) or not low <= value <= high:
                 raise Refused(400, "InvalidArgument", f"{name} {value!r}")
         stream = self._streams.find(content)
-        _check_selector(content)
+        live = content.get("PlaybackMode", "LIVE") == "LIVE"
+        begin, end = _check_selector(content, live=live)
         if not stream.retention_hours:
             raise Refused(400, "NoDataRetention", "The stream keeps nothing.")
-        if content.get("PlaybackMode", "LIVE") == "LIVE" and not self._is_live(stream):
+        there = any(begin <= one.timecode / 1000 <= end for one in stream.timeline())
+        if not (self._is_live(stream) if live else there):
             raise Refused(404, "ResourceNotFound", "No fragments found in the stream.")
         url = f"{self._data_endpoint()}/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=token"
         return {"HLSStreamingSessionURL": url}
@@ -111,10 +115,33 @@ def _only(content: dict[str, object], *names: str) -> None:
         raise Refused(400, "InvalidArgument", f"Unknown {sorted(unknown)}")
 
 
-def _check_selector(content: dict[str, object]) -> None:
+def _check_selector(content: dict[str, object], *, live: bool) -> tuple[float, float]:
+    """
+    Refuse a selector that does not go with the mode, and give the range in seconds.
+
+    (GetHLSStreamingSessionURL, HLSFragmentSelector and HLSTimestampRange in botocore's model.)
+    """
     selector = content.get("HLSFragmentSelector")
-    if selector is None:
-        return
-    kind = selector.get("FragmentSelectorType") if isinstance(selector, dict) else None
-    if kind not in ("PRODUCER_TIMESTAMP", "SERVER_TIMESTAMP"):
+    if selector is None and live:
+        return 0.0, math.inf
+    if not isinstance(selector, dict):
         raise Refused(400, "InvalidArgument", f"HLSFragmentSelector {selector!r}")
+    _only(selector, "FragmentSelectorType", "TimestampRange")
+    if selector.get("FragmentSelectorType") not in ("PRODUCER_TIMESTAMP", "SERVER_TIMESTAMP"):
+        raise Refused(400, "InvalidArgument", f"HLSFragmentSelector {selector!r}")
+    if live:
+        if "TimestampRange" in selector:
+            raise Refused(400, "InvalidArgument", "TimestampRange with LIVE")
+        return 0.0, math.inf
+    chosen = selector.get("TimestampRange")
+    if not isinstance(chosen, dict):
+        raise Refused(400, "InvalidArgument", f"TimestampRange {chosen!r}")
+    _only(chosen, "StartTimestamp", "EndTimestamp")
+    begin, end = chosen.get("StartTimestamp"), chosen.get("EndTimestamp")
+    if end is None and content["PlaybackMode"] == "LIVE_REPLAY":
+        end = math.inf
+    if not isinstance(begin, (int, float)) or not isinstance(end, (int, float)):
+        raise Refused(400, "InvalidArgument", f"TimestampRange {chosen!r}")
+    if end <= begin or _LONGEST_RANGE_SECONDS < end - begin < math.inf:
+        raise Refused(400, "InvalidArgument", f"TimestampRange {chosen!r}")
+    return begin, end

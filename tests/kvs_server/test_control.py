@@ -87,6 +87,47 @@ def test_what_aws_would_refuse_is_refused(
     assert ask(server, path, content) == expected
 
 
+PAST = {"StartTimestamp": 1_795_341_000, "EndTimestamp": 1_795_341_060.5}
+
+
+def selected(mode: str, **chosen: Any) -> dict[str, Any]:
+    """Ask for a range; underscores are for what stands around it."""
+    kind = chosen.pop("_type", "PRODUCER_TIMESTAMP")
+    selector = {"FragmentSelectorType": kind, "TimestampRange": chosen}
+    return {"StreamName": "test", "PlaybackMode": mode, "HLSFragmentSelector": selector}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"StreamName": "test", "PlaybackMode": "ON_DEMAND"},
+        {"StreamName": "test", "PlaybackMode": "LIVE_REPLAY"},
+        selected("LIVE", **PAST),
+        selected("ON_DEMAND"),
+        selected("ON_DEMAND", StartTimestamp=1),
+        selected("ON_DEMAND", EndTimestamp=1),
+        selected("LIVE_REPLAY", EndTimestamp=1),
+        selected("ON_DEMAND", StartTimestamp=2, EndTimestamp=1),
+        selected("ON_DEMAND", StartTimestamp=0, EndTimestamp=24 * 3600 + 1),
+        selected("ON_DEMAND", StartTimestamp="2026-11-22T00:00:00Z", EndTimestamp=1),
+        selected("ON_DEMAND", **PAST, Middle=1),
+        selected("ON_DEMAND", **PAST, _type="CAPTURE"),
+    ],
+    ids=str,
+)
+def test_what_is_played_of_the_past_is_named_by_a_range(
+    server: KVSServer, content: dict[str, Any]
+) -> None:
+    """Both ends on demand, the start for a replay, none where it is live; a day at most."""
+    assert ask(server, HLS, content) == (400, "InvalidArgument")
+
+
+def test_a_range_without_video_has_nothing_to_play(server: KVSServer) -> None:
+    """Only what was persisted within it is there."""
+    for content in (selected("ON_DEMAND", **PAST), selected("LIVE_REPLAY", StartTimestamp=1)):
+        assert ask(server, HLS, content) == (404, "ResourceNotFound")
+
+
 def test_nothing_kept_is_nothing_to_play(server: KVSServer) -> None:
     """A stream with retention 0 has no HLS."""
     server.streams.add("fleeting", 0)

@@ -21,6 +21,7 @@ from backpack.kvs.sink.dotenv import read_dotenv
 from backpack.spyglass.outputs import mask
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Mapping
 
     from backpack.kvs.credentials.credentials import Credentials
@@ -256,7 +257,15 @@ class KVSOutput:
 
     # --- watching --------------------------------------------------------------
 
-    def playback_url(self, mode: str, *, expires_seconds: int, timeout: float) -> str:
+    def playback_url(
+        self,
+        mode: str,
+        *,
+        start: dt.datetime | None = None,
+        end: dt.datetime | None = None,
+        expires_seconds: int,
+        timeout: float,
+    ) -> str:
         """Ask AWS where the stream can be watched; see `backpack.kvs.KVSSpyGlass`."""
         if self._say is None:
             raise StateError("playback_url() needs a stream that runs: call start_streaming().")
@@ -265,7 +274,13 @@ class KVSOutput:
                 'playback_url() needs producer="native": kvssink makes no such calls.'
             )
         return playback_url(
-            self.caller, self.settings, mode=mode, expires_seconds=expires_seconds, timeout=timeout
+            self.caller,
+            self.settings,
+            mode=mode,
+            start=start,
+            end=end,
+            expires_seconds=expires_seconds,
+            timeout=timeout,
         )
 
 

@@ -9,6 +9,7 @@ from backpack.kvs.stats import KVSStats
 from backpack.spyglass import SpyGlass
 
 if TYPE_CHECKING:
+    import datetime as dt
     import logging
     import os
     from collections.abc import Mapping, Sequence
@@ -120,7 +121,13 @@ class KVSSpyGlass(SpyGlass):
         return KVSStats.of(self.stats().outputs[0])
 
     def playback_url(
-        self, mode: str = "LIVE", *, expires_seconds: int = 300, timeout: float = 10.0
+        self,
+        mode: str = "LIVE",
+        *,
+        start: dt.datetime | None = None,
+        end: dt.datetime | None = None,
+        expires_seconds: int = 300,
+        timeout: float = 10.0,
     ) -> str:
         """
         Ask AWS for an address at which the stream can be watched in a browser.
@@ -131,14 +138,21 @@ class KVSSpyGlass(SpyGlass):
         it is sent. ``"LIVE"`` needs a fragment of the last half minute.
 
         Args:
-            mode: ``"LIVE"``, ``"LIVE_REPLAY"`` or ``"ON_DEMAND"``.
+            mode: ``"LIVE"``: what comes now. ``"LIVE_REPLAY"``: from ``start`` on,
+                going over into what comes now. ``"ON_DEMAND"``: what was recorded
+                from ``start`` to ``end``.
+            start: When the first fragment was captured, with a time zone.
+            end: The same of the last fragment; at most 24 hours later. May be left
+                out with ``"LIVE_REPLAY"``.
             expires_seconds: How long it can be opened, from 300 to 43,200.
             timeout: Seconds to wait for each of two answers.
 
         Raises:
             StateError: It is not streaming.
-            SettingsError: A mode or time that cannot be.
+            SettingsError: A mode, range or time that cannot be.
             OutputError: There is no answer, or AWS refuses.
 
         """
-        return self.kvs_output.playback_url(mode, expires_seconds=expires_seconds, timeout=timeout)
+        return self.kvs_output.playback_url(
+            mode, start=start, end=end, expires_seconds=expires_seconds, timeout=timeout
+        )
