@@ -802,6 +802,29 @@ def test_a_stop_ends_in_time_and_says_what_is_left() -> None:
     assert it.producer.status(before).buffered_frames == 14
 
 
+def test_a_stop_tries_at_once_however_long_the_wait_has_grown() -> None:
+    """The service is back, and the next try would come after the time that a stop has."""
+    it = Driven(chance=1.0)
+    it.frames(14)
+    for _ in range(9):
+        it.producer.broke("no network", it.now)
+        it.pass_time(10)
+        assert it.state is ProducerState.CALLING
+    it.producer.broke("no network", it.now)
+    assert it.pass_time(4) == [Close()]
+    it.producer.stop(it.now, 5.0)
+
+    assert asked(it.poll()) is Operation.DESCRIBE_STREAM
+    it.producer.broke("no network", it.now)
+    assert asked(it.pass_time(0.2)[1:]) is Operation.DESCRIBE_STREAM
+    it.describe()
+    it.answer({"DataEndpoint": DATA})
+    it.answer()
+    it.pass_time(1)
+    it.ack("PERSISTED", 11)
+    assert (it.state, it.waiting) == (ProducerState.STOPPED, [])
+
+
 def test_a_flush_goes_on_while_it_gets_somewhere() -> None:
     """Five seconds without a step forward end it, thirty in any case."""
     it = Driven()

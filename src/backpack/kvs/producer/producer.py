@@ -111,6 +111,9 @@ class Producer:
         """
         Send what waits, and end.
 
+        A wait that has grown in an outage may be longer than the time that is left. So
+        the next try is made at once, and those after it begin with short waits.
+
         Args:
             now: The time.
             timeout_seconds: How long that may take. What is not persisted then
@@ -121,6 +124,8 @@ class Producer:
         """
         self._intake.close()
         self._ending = Ending(now, timeout_seconds, longest_seconds)
+        self._not_before = min(self._not_before, now)
+        self._backoff.reset()
 
     def answered(
         self,
