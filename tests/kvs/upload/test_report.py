@@ -111,6 +111,36 @@ def test_recovery_is_told_when_nothing_waits_any_more(
     assert caplog.text.count("recovered: 4 fragments were sent once more") == 1
 
 
+def test_the_beginning_of_an_outage_is_no_recovery(
+    report: Report, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was persisted just before the break is seen with it; the recovery is told later."""
+    report.take(of(STREAMING, persisted=1), 0.0)
+    broken = {"reconnects": {"reset": 1}, "buffered_seconds": 2.0, "buffered_frames": 60}
+    report.take(of(IDLE, **broken, persisted=2), 1.0)
+    report.take(of(STREAMING, **broken, persisted=2), 2.0)
+    report.take(of(IDLE, **broken | {"reconnects": {"reset": 2}}, persisted=3), 3.0)
+    report.take(of(CALLING, **broken | {"reconnects": {"reset": 2}}, persisted=4), 4.0)
+    assert "recovered" not in caplog.text
+
+    broken["reconnects"] = {"reset": 2}
+    report.take(of(STREAMING, **broken, persisted=5, fragments_resent=3), 5.0)
+    assert "recovered: 3 fragments" in caplog.text
+
+
+def test_what_ends_with_all_persisted_has_recovered(
+    report: Report, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last answer may be what closes the connection: the source is silent, or it stops."""
+    report.take(of(STREAMING, persisted=1), 0.0)
+    broken = {"reconnects": {"reset": 1}}
+    report.take(of(IDLE, **broken, persisted=1, buffered_frames=60), 1.0)
+    report.take(of(STREAMING, **broken, persisted=1, buffered_frames=60), 2.0)
+    report.take(of(IDLE, **broken, persisted=2), 3.0)
+
+    assert "recovered" in caplog.text
+
+
 def test_the_end_is_told_once(report: Report, caplog: pytest.LogCaptureFixture) -> None:
     """And not at all where nothing is left."""
     left = of(IDLE, buffered_frames=90, buffered_seconds=6.0)

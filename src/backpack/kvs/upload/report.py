@@ -146,7 +146,9 @@ class Report:
                 status.queue.frames_dropped,
                 every_seconds=_DROPPED_SECONDS,
             )
-        self._look_for_recovery(before, status, now)
+        if not causes:
+            # Else what is persisted was so before the break, and says nothing of its end.
+            self._look_for_recovery(before, status, now)
 
     def _lost(self, before: ProducerStatus, cause: str, status: ProducerStatus, now: float) -> None:
         self._is_troubled = True
@@ -168,6 +170,8 @@ class Report:
     ) -> None:
         arrives = status.queue.fragments_persisted > before.queue.fragments_persisted
         if not self._is_behind or not arrives or status.buffered_seconds > _CAUGHT_UP_SECONDS:
+            return
+        if status.state not in _CONNECTED and status.buffered_frames:
             return
         self._is_behind = False
         self._say(
