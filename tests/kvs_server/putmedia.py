@@ -201,13 +201,14 @@ class PutMedia:
             named = {"FragmentTimecode": fragment.timecode, "FragmentNumber": fragment.number}
         self._acks.say(event, **named, **more)
 
-    def _refuse(self, error_id: int, code: str, fragment: Fragment | None) -> None:
+    def _refuse(self, error_id: int | None, code: str, fragment: Fragment | None) -> None:
         """Say what is wrong and take nothing more: the service closes then."""
-        self._session.error = error_id
+        self._session.error = error_id or code
         if fragment is not None:
             with self._stream.changed:
                 fragment.state = "refused"
-        self._say("ERROR", fragment, ErrorCode=code, ErrorId=error_id)
+        numbered = {} if error_id is None else {"ErrorId": error_id}
+        self._say("ERROR", fragment, ErrorCode=code, **numbered)
 
     def _reset(self) -> None:
         """Cut the connection off in a way that the far side's kernel notices at once."""

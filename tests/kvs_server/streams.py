@@ -71,7 +71,7 @@ class Session:
         body: All of it, chunking removed.
         header: Its part before the first cluster.
         acks: What was answered, in order.
-        error: The identifier of the error that ended it.
+        error: The identifier of the error that ended it, or its name if it has none.
 
     """
 
@@ -85,7 +85,7 @@ class Session:
     body: bytearray = field(default_factory=bytearray, repr=False)
     header: bytes = b""
     acks: list[dict[str, object]] = field(default_factory=list, repr=False)
-    error: int | None = None
+    error: int | str | None = None
 
 
 class Stream:
@@ -111,6 +111,8 @@ class Stream:
         # What AWS may take, but no producer should do.
         self.complaints: list[str] = []
         self.changed = threading.Condition()
+        # When the last fragments began, in monotonic seconds.
+        self.begun: deque[float] = deque()
         self._calls: dict[str, deque[float]] = {}
 
     @property

@@ -376,6 +376,20 @@ def test_who_asks_may_continue_or_is_left_waiting(server: KVSServer) -> None:
     assert heads == [100, 200]
 
 
+def test_a_fragment_that_is_too_short_ends_the_connection(
+    client: HandClient, stream: Stream
+) -> None:
+    """By its name alone: the documentation gives that error no number."""
+    client.put_media()
+    client.send(header() + cluster(0, 3) + cluster(1, at_ms=BEGIN_MS + 500))
+    (*_, last) = client.acks()
+
+    assert last["ErrorCode"] == "MIN_FRAGMENT_DURATION_REACHED"
+    assert last["FragmentTimecode"] == BEGIN_MS
+    assert "ErrorId" not in last
+    assert stream.timeline() == []
+
+
 def test_an_archive_that_hangs_persists_nothing(
     server: KVSServer, client: HandClient, stream: Stream
 ) -> None:

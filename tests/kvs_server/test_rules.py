@@ -120,6 +120,7 @@ START = mkv.cluster_start(BEGIN_MS)
         (header() + cluster(0) + cluster(0), 4004),
         (header() + cluster(1) + cluster(0), 4004),
         (header() + cluster(0, 5, step_ms=5_001), 4002),
+        (header() + cluster(0) + cluster(1, at_ms=BEGIN_MS + 999), None),
         (header() + START + mkv.cluster_start(BEGIN_MS + 1)[:5], 4006),
         (header() + b"".join(mkv.metadata_tags({f"n{i}": ""}) for i in range(11)), 4009),
         (header() + mkv.metadata_tags({"n" * 129: ""}), 4009),
@@ -130,8 +131,8 @@ START = mkv.cluster_start(BEGIN_MS)
         (header().replace(b"\x18\x53\x80\x67\xff", b"\x18\x53\x80\x67\x81"), 4006),
     ],
 )
-def test_what_kvs_would_refuse_is_refused(data: bytes, code: int) -> None:
-    """Element by element, with the identifier of the documentation."""
+def test_what_kvs_would_refuse_is_refused(data: bytes, code: int | None) -> None:
+    """Element by element, with the identifier of the documentation if it gives one."""
     taken = Taken()
     with pytest.raises(Violation) as found:
         taken.rules.feed(data)
@@ -149,6 +150,16 @@ def test_a_fragment_without_a_frame_of_a_track_is_refused() -> None:
         taken.rules.feed(mkv.END_OF_FRAGMENT)
 
     assert found.value.error_id == 4011
+
+
+def test_how_short_a_fragment_is_shows_where_another_follows() -> None:
+    """One that a tag ends, or the body, is as short as it has to be."""
+    taken = Taken()
+    taken.rules.feed(header() + cluster(0, 3) + mkv.END_OF_FRAGMENT)
+    taken.rules.feed(cluster(0, 3, at_ms=BEGIN_MS + 500))
+    taken.rules.end()
+
+    assert len(taken.stream.timeline()) == 2
 
 
 def test_a_fragment_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +181,8 @@ def test_a_fragment_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         ),
         (START + mkv.simple_block(b"\0\0\0\2\x41\x9a", 0, key=True), "key=True"),
         (START + BLOCK + BLOCK, "after one at 0 ms"),
-        (cluster(0) + cluster(1, at_ms=BEGIN_MS + 900), "begins before"),
+        (cluster(0, 12) + cluster(1), "begins before"),
+        (b"".join(cluster(number) for number in range(6)), "more than 5"),
         (cluster(0, at_ms=5_000), "a day from"),
     ],
 )
