@@ -142,27 +142,29 @@ class NumberedStream:
         due_ns = time.monotonic_ns()
         while not self._stopped:
             now_ns = time.monotonic_ns()
+            # Once a turn: a test may set it at any time.
+            fps = self.fps
             if not self.hub.wanted(now_ns):
                 self._wake.wait(1)
                 self._wake.clear()
                 due_ns = time.monotonic_ns()
                 continue
             newcomer = self.hub.take_newcomer()
-            fresh = self.fps > 0 and now_ns >= due_ns
+            fresh = fps > 0 and now_ns >= due_ns
             if fresh or newcomer:
                 if fresh:
                     self._number += 1
-                    due_ns += int(SECOND_NS / self.fps)
+                    due_ns += int(SECOND_NS / fps)
                 self._encode(now_ns, repeat=not fresh)
                 continue
-            pause_ns = due_ns - now_ns if self.fps > 0 else SECOND_NS
+            pause_ns = due_ns - now_ns if fps > 0 else SECOND_NS
             key_ns = self.hub.next_key_request_ns
-            if not self.fps and key_ns is not None and key_ns <= now_ns:
+            if not fps and key_ns is not None and key_ns <= now_ns:
                 self._encode(now_ns, repeat=True)
                 continue
-            if not self.fps and key_ns is not None:
+            if not fps and key_ns is not None:
                 pause_ns = min(pause_ns, key_ns - now_ns)
-            if not self._wake.wait(max(0, pause_ns) / SECOND_NS) and not self.fps:
+            if not self._wake.wait(max(0, pause_ns) / SECOND_NS) and not fps:
                 self._encode(time.monotonic_ns(), repeat=True)
             self._wake.clear()
 

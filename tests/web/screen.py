@@ -10,8 +10,11 @@ from tests.streams import BITS, BLOCK, HEIGHT, WIDTH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.streams import NumberedStream
+
 _READ = """([width, height, bits, block]) => {
-  const shown = document.querySelector(".picture:not([hidden])");
+  // The last one lies above the others.
+  const shown = [...document.querySelectorAll(".picture:not([hidden])")].at(-1);
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
@@ -31,6 +34,23 @@ def number_on(page: Any) -> int:
     return int(page.evaluate(_READ, [WIDTH, HEIGHT, BITS, BLOCK]))
 
 
+def numbers_on(page: Any, stream: NumberedStream) -> list[int]:
+    """Read the numbers of the pictures that are on the screen, until there were some."""
+    numbers: list[int] = []
+
+    def look() -> bool:
+        number = number_on(page)
+        # A video that begins again has no picture for a moment.
+        if number:
+            numbers.append(number)
+            late_ns = time.monotonic_ns() - stream.published[number].pts_ns
+            assert late_ns < 5 * 10**9
+        return len(numbers) >= 20 and len(set(numbers)) > 3
+
+    until(page, look, what="the picture stands still")
+    return numbers
+
+
 def state_of(page: Any) -> str:
     """Tell the state that the page shows."""
     return str(page.get_attribute("#stage", "data-state"))
@@ -39,6 +59,21 @@ def state_of(page: Any) -> str:
 def wait_state(page: Any, state: str) -> None:
     """Wait until the page shows a state."""
     page.wait_for_selector(f'#stage[data-state="{state}"]')
+
+
+def note_states(page: Any) -> None:
+    """Have the page note its states from now on: one that soon ends is easily overlooked."""
+    page.evaluate("""() => {
+      window.states = [];
+      const stage = document.querySelector("#stage");
+      const note = () => window.states.push(stage.dataset.state);
+      new MutationObserver(note).observe(stage, { attributeFilter: ["data-state"] });
+    }""")
+
+
+def noted_states(page: Any) -> list[str]:
+    """Give the states that the page has noted."""
+    return list(page.evaluate("window.states"))
 
 
 def wait_picture(page: Any) -> None:

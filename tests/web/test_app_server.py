@@ -73,7 +73,7 @@ def test_a_stream_is_shown_on_it() -> None:
     assert server.streams == []
     with server, door:
         assert door.urls() == [server.url("/door")]
-        door.put(numbered(5))
+        assert wait_for(lambda: door.put(numbered(5)))
         (found,) = wait_for(lambda: streams(server))
         assert found["path"] == door.path == "/door"
         jpeg = wait_for(lambda: _snapshot(server))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,7 +77,7 @@ def test_a_narrow_line_makes_gaps_and_no_delay(
     relay.rate = 0
     took = until(page, lambda: lateness(page, stream) < 0.2, what="it stays late")
     assert took < 10
-    assert serving.viewers() == 1
+    until(page, lambda: serving.viewers() == 1)
 
 
 def test_an_element_that_shows_nothing_is_helped_before_all_begins_again(
@@ -99,4 +100,6 @@ def test_an_element_that_shows_nothing_is_helped_before_all_begins_again(
     }""")
 
     until(page, lambda: "emptied" in page.evaluate("window.happened"), what="it stays stuck")
-    assert page.evaluate("window.happened")[:2] == ["seeking", "emptied"]
+    # Once for each picture that still came.
+    happened = [name for name, _ in groupby(page.evaluate("window.happened"))]
+    assert happened[:2] == ["seeking", "emptied"]

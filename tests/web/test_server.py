@@ -227,9 +227,10 @@ def test_guesses_are_slowed_down(rig: Rig) -> None:
     serving = rig.serve(users={"anna": "pw"})
     (cookie,) = cookie_of(serving.ask(f"/?token={TOKEN}", login=False)).values()
     begin = time.monotonic()
+    # More than are free: one is forgiven every ten seconds.
     workers = [
         threading.Thread(target=serving.ask, args=["/"], kwargs={"headers": basic(f"anna:{n}")})
-        for n in range(6)
+        for n in range(9)
     ]
     for worker in workers:
         worker.start()
@@ -394,14 +395,16 @@ def test_numbers_that_cannot_be_had_are_none(
 
 def test_a_head_that_never_ends_is_cut_off(rig: Rig) -> None:
     """Slow-loris: a byte now and then keeps no connection, the second request's neither."""
-    serving = rig.serve(limits=Limits(head_seconds=0.4))
+    serving = rig.serve(limits=Limits(head_seconds=1.0))
     health = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for first in (b"", health):
+        # The first head's time begins with the connection, the second one's with its first byte.
+        begin = time.monotonic()
         with socket.create_connection(("127.0.0.1", serving.port), timeout=10) as line:
             line.sendall(first)
             if first:
                 assert b"200" in line.recv(4096)
-            begin = time.monotonic()
+                begin = time.monotonic()
             with contextlib.suppress(OSError):
                 line.sendall(b"GET / HTTP/1.1\r\nX: ")
                 while time.monotonic() - begin < 8:
@@ -410,7 +413,7 @@ def test_a_head_that_never_ends_is_cut_off(rig: Rig) -> None:
                     with contextlib.suppress(TimeoutError):
                         if not line.recv(100):
                             break
-            assert 0.3 < time.monotonic() - begin < 5
+            assert 0.9 < time.monotonic() - begin < 6
 
 
 def test_who_says_nothing_is_cut_off(rig: Rig) -> None:

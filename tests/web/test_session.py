@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from backpack.hub.hub import Hub
 from backpack.hub.unit import AccessUnit
 from backpack.web.flow import WINDOW_US
 from backpack.web.wire import HEADER, SHOWN
@@ -79,8 +80,12 @@ def watch(
     asyncio.run(run())
 
 
-def test_a_viewer_gets_every_picture(serving: Serving, stream: NumberedStream) -> None:
+def test_a_viewer_gets_every_picture(
+    serving: Serving, stream: NumberedStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From a key frame on, none missing, with their times; before that a hello and the format."""
+    # A busy machine may keep the viewer from showing anything for longer than the window.
+    monkeypatch.setattr("backpack.web.flow.WINDOW_US", 30_000_000)
 
     async def work(viewer: Viewer) -> None:
         await viewer.until(lambda: len(viewer.pictures) >= 30)
@@ -116,10 +121,11 @@ def test_the_second_viewer_is_told_the_format_at_once(serving: Serving) -> None:
     async def work(first: Viewer, second: Viewer) -> None:
         await second.say({"type": "pause"})
         await first.until(lambda: len(first.pictures) > 5)
-        assert serving.viewers() == 1
+        until(lambda: serving.viewers() == 1)
         before = len(second.said)
-        await second.say({"type": "play"})
+        # Taken before, for the key frame may be made before `say` returns.
         joined_us = time.monotonic_ns() // 1000
+        await second.say({"type": "play"})
         # The encoder of the tests makes no key frame unless it is asked.
         await second.until(lambda: second.pictures and second.pictures[-1][1] > joined_us)
         assert any(said.get("codec") for said in second.said[before:])
@@ -161,6 +167,9 @@ def test_a_page_that_shows_nothing_gets_little_and_does_not_count_for_ever(
                 await asyncio.wait_for(viewer.hear(shows=False), 0.1)
             except asyncio.TimeoutError:
                 continue
+        # Behind all that was sent before.
+        await viewer.say({"type": "ping", "sent": 0, "round_trip_ms": None})
+        await viewer.until(lambda: viewer.said[-1]["type"] == "pong", shows=False)
         assert viewer.pictures[-1][1] - viewer.pictures[0][1] <= WINDOW_US
         until(lambda: not stream.hub.reader_count)
         sent = len(viewer.pictures)
@@ -179,8 +188,9 @@ def test_a_page_that_pauses_costs_nothing(serving: Serving, stream: NumberedStre
         await viewer.until(lambda: len(viewer.pictures) > 3)
         await viewer.say({"type": "pause"})
         until(lambda: not serving.viewers() and not stream.hub.reader_count)
-        await viewer.say({"type": "play"})
+        # Taken before, for the key frame may be made before `say` returns.
         paused_us = time.monotonic_ns() // 1000
+        await viewer.say({"type": "play"})
         await viewer.until(lambda: viewer.pictures[-1][1] > paused_us)
         assert next(one for one in viewer.pictures if one[1] > paused_us)[2]
 
@@ -227,8 +237,8 @@ def test_a_stream_that_ends_is_told_and_comes_back(
 def test_how_frames_come_is_told(rig: Rig) -> None:
     """The card means waiting, a put frame live, and repeats after a while that it stands still."""
     serving = rig.serve()
-    stream = rig.stream(fps=0)
-    serving.mount("/cam", stream.hub)
+    hub = Hub()
+    serving.mount("/cam", hub)
     wall_ns = time.time_ns()
 
     def unit(number: int, age_ns: int, *, repeat: bool) -> AccessUnit:
@@ -238,10 +248,12 @@ def test_how_frames_come_is_told(rig: Rig) -> None:
         def states() -> list[str]:
             return [said["state"] for said in viewer.said if "state" in said]
 
+        until(lambda: hub.reader_count)
+        hub.publish(unit(0, 0, repeat=True))
         await viewer.until(lambda: viewer.pictures)
         assert states() == ["waiting"]
         for made in (unit(1, 60 * 10**9, repeat=False), unit(1, 0, repeat=True)):
-            stream.hub.publish(made)
+            hub.publish(made)
         await viewer.until(lambda: states() == ["waiting", "live", "still"])
         assert viewer.said[-1]["age_ms"] >= 60_000
 
@@ -250,14 +262,15 @@ def test_how_frames_come_is_told(rig: Rig) -> None:
 
 def test_who_comes_to_a_silent_application_is_told_the_age(rig: Rig) -> None:
     """All that a newcomer gets are repeats, with present times; the newest frame itself knows."""
-    serving, stream, frames = rig.serve(), rig.stream(fps=0), rig.frames()
+    serving, hub, frames = rig.serve(), Hub(), rig.frames()
     frames.put(1, age_ns=60 * 10**9)
-    serving.mount("/cam", stream.hub, frames.snapshots.ask)
+    serving.mount("/cam", hub, frames.snapshots.ask)
 
     async def work(viewer: Viewer) -> None:
-        await viewer.until(lambda: viewer.pictures)
+        await viewer.until(lambda: viewer.said)
+        until(lambda: hub.reader_count)
         now_ns = time.monotonic_ns()
-        stream.hub.publish(AccessUnit(b"", True, now_ns, time.time_ns(), 1, True))  # noqa: FBT003
+        hub.publish(AccessUnit(b"", True, now_ns, time.time_ns(), 1, True))  # noqa: FBT003
         await viewer.until(lambda: (viewer.said[-1].get("age_ms") or 0) >= 60_000)
         assert viewer.said[-1]["state"] == "still"
 

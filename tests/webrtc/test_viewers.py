@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from tests.web.rig import Rig, Serving
 
 
+@pytest.fixture(autouse=True)
+def _no_port_of_before() -> None:
+    """Peers of earlier tests stop on threads of their own."""
+    wait_for(lambda: not _udp_ports())
+
+
 @pytest.fixture
 def relay() -> Iterator[UdpRelay]:
     """Give a relay between viewer and server."""
@@ -32,15 +39,19 @@ def test_a_client_that_is_not_ours_sees_the_pictures(
 ) -> None:
     """In order, none left out, each a moment after it was captured, with its capture time."""
     viewer = watch(serving)
-    wait_for(lambda: len(viewer.seen) > 30)
-    numbers = viewer.numbers()
-    begin = numbers[10]
+    # Who is counted in is shown a picture once more.
+    wait_for(lambda: serving.viewers() == 1)
+    first = len(viewer.seen) + 10
+    last = first + 19
+    wait_for(lambda: len(viewer.seen) > last)
+    seen, ticks = viewer.seen[first : last + 1], viewer.ticks[first : last + 1]
+    numbers = [number for number, _ in seen]
 
-    assert numbers[10:30] == list(range(begin, begin + 20))
-    late = sorted(at - stream.published[number].pts_ns for number, at in viewer.seen[10:30])
+    assert numbers == list(range(numbers[0], numbers[0] + 20))
+    late = sorted(at - stream.published[number].pts_ns for number, at in seen)
     assert late[10] < 500_000_000
-    first, last = (stream.published[number].pts_ns for number in (begin, begin + 19))
-    assert abs((viewer.ticks[29] - viewer.ticks[10]) / 90e3 - (last - first) / 1e9) < 0.001
+    begin, end = (stream.published[number].pts_ns for number in (numbers[0], numbers[-1]))
+    assert abs((ticks[-1] - ticks[0]) / 90e3 - (end - begin) / 1e9) < 0.001
     assert serving.viewers() == 1
 
 
@@ -50,7 +61,7 @@ def test_all_watch_one_encode(
     """Each gets each picture; nothing is encoded for one who has gone."""
     viewers = [watch(serving) for _ in range(3)]
     wait_for(lambda: all(len(viewer.seen) > 10 for viewer in viewers))
-    assert serving.viewers() == 3
+    wait_for(lambda: serving.viewers() == 3)
     for viewer in viewers:
         assert serving.ask(viewer.location, method="DELETE").status == 200
     wait_for(lambda: not stream.hub.reader_count)
@@ -123,10 +134,13 @@ def test_who_falls_silent_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without a word: its packets stop coming."""
-    monkeypatch.setattr(peer_module, "SILENT_SECONDS", 2.5)
     viewer = watch(serving, rewrite=relay.through)
+    # To connect may take a busy machine longer than its reports do.
+    wait_for(lambda: viewer.seen)
+    monkeypatch.setattr(peer_module, "SILENT_SECONDS", 4.0)
+    begin = len(viewer.seen)
     # Its reports keep it.
-    wait_for(lambda: len(viewer.seen) > 3.5 * 30)
+    wait_for(lambda: len(viewer.seen) > begin + 6 * 30)
     relay.is_cut = True
     wait_for(lambda: not stream.hub.reader_count)
 
@@ -176,7 +190,8 @@ def test_the_server_closes_under_its_viewers(
 
     assert time.monotonic() - begin < 5
     assert not stream.hub.reader_count
-    assert not threads_named("spyglass-webrtc")
+    # One that takes longer than the server waits for it ends by itself.
+    wait_for(lambda: not threads_named("spyglass-webrtc"))
     wait_for(lambda: not _udp_ports())
 
 
@@ -196,12 +211,15 @@ def test_nothing_listens_but_one_udp_port_a_viewer(
     assert all(29_040 <= int(one.rpartition(":")[2]) <= 29_049 for one in ours)
     # The viewers' own are the only others.
     assert not [one for one in found if one.startswith(("0.0.0.0", "*", "[::]"))]
-    assert _sockets("tcp") == before
+    assert set(_sockets("tcp")) <= set(before)
 
 
 def test_no_free_port_is_said(rig: Rig, stream: NumberedStream, watch: Callable[..., Any]) -> None:
     """When the range is used up the next viewer learns it at once."""
-    serving = rig.serve(udp_ports=(29_060, 29_060))
+    with socket.socket(type=socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serving = rig.serve(udp_ports=(port, port))
     serving.mount("/cam", stream.hub)
     viewer = watch(serving)
     wait_for(lambda: viewer.seen)
