@@ -201,8 +201,10 @@ class KVSServer:
                 media.serve()
                 _drain(wire)
                 return False
-            wire.send(answer(200, self._control.answer(request)))
+            content = self._control.answer(request)
+            # Before the answer: the next request may come on another connection.
             self._note(path, 200)
+            wire.send(answer(200, content))
         except Refused as refused:
             self._note(path, refused.status)
             _log.info("%s", refused)

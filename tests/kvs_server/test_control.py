@@ -10,7 +10,6 @@ from tests.kvs_server.client import HandClient
 from tests.kvs_server.faults import HttpError
 from tests.kvs_server.server import ACCESS_KEY, KVSServer
 from tests.kvs_server.signature import Key
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +30,7 @@ def test_a_stream_is_described(server: KVSServer, client: HandClient) -> None:
     info = client.call(DESCRIBE, {"StreamName": "test"}).json["StreamInfo"]
     assert (info["Status"], info["DataRetentionInHours"]) == ("ACTIVE", 24)
     assert client.call(DESCRIBE, {"StreamARN": info["StreamARN"]}).json["StreamInfo"] == info
-    # Noted by the server's own thread, after the answer.
-    wait_for(lambda: server.requests == [(DESCRIBE, 200)] * 2)
+    assert server.requests == [(DESCRIBE, 200)] * 2
 
 
 def test_a_stream_is_created_and_becomes_active() -> None:

@@ -269,8 +269,8 @@ def test_an_old_connection_is_ended_with_an_error(server: KVSServer, client: Han
 
 def test_a_silent_producer_is_told_and_then_closed(server: KVSServer, client: HandClient) -> None:
     """IDLE first; the connection ends without a word."""
-    server.faults.idle_ack_seconds = 0.2
-    server.faults.idle_seconds = 0.9
+    server.faults.idle_ack_seconds = 0.1
+    server.faults.idle_seconds = 2.0
     client.put_media()
     client.send(header() + cluster(0))
     data = b""
@@ -321,13 +321,14 @@ def test_a_server_that_hangs_goes_on_where_it_was(server: KVSServer, client: Han
 
 def test_a_server_that_hangs_says_nothing(server: KVSServer, client: HandClient) -> None:
     """What is due to be said meanwhile is said when it goes on."""
-    server.faults.ack_delay_seconds = 0.5
+    # Longer than it takes to freeze it, on a busy machine too.
+    server.faults.ack_delay_seconds = 1.5
     stream = server.streams["test"]
     client.put_media()
     client.send(header() + cluster(0) + mkv.END_OF_FRAGMENT)
     assert stream.wait_for(lambda: stream.persisted() == 1)
     server.faults.freeze()
-    client.sock.settimeout(1)
+    client.sock.settimeout(2)
     with pytest.raises(TimeoutError):
         client.sock.recv(1)
     server.faults.thaw()

@@ -287,7 +287,8 @@ def test_what_hangs_does_not_hold_up_close(
     clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its daemon thread is left behind, and that is logged; open requests are answered."""
-    monkeypatch.setattr("backpack.kvs.credentials.signer._CLOSE_SECONDS", 0.2)
+    # Enough for the thread that does not hang, on a busy machine too.
+    monkeypatch.setattr("backpack.kvs.credentials.signer._CLOSE_SECONDS", 1.0)
     gate = threading.Event()
     signer = Signer("us-east-1", Scripted(gate, made()), wall=clock.wall, clock=clock.now)
     signer.start()

@@ -21,14 +21,20 @@ class Bench:
     def __init__(self, **description: Any) -> None:
         self.hub = Hub()
         self.news = threading.Event()
+        # With each news: some states last for a moment only.
+        self.states: list[str] = []
         self.output = KVSSinkOutput(
             self.hub,
             SinkSettings.from_dict(description),
             say=lambda _: None,
-            on_news=self.news.set,
+            on_news=self._hear_news,
         )
         self._number = 0
         self.began_ns = time.time_ns()
+
+    def _hear_news(self) -> None:
+        self.states.append(self.numbers["state"])
+        self.news.set()
 
     def open(self) -> None:
         """Open the output, and wait until it is known whether the element can be loaded."""

@@ -244,7 +244,7 @@ def test_a_child_that_is_killed_comes_back(
     os.kill(bench.pid(), signal.SIGKILL)
     wait_for(lambda: bench.counters["reconnects"])
     assert "SIGKILL" in bench.output.trouble
-    assert bench.numbers["state"] == "BUFFERING"
+    wait_for(lambda: "BUFFERING" in bench.states)
     bench.put(25)
     bench.finish()
 

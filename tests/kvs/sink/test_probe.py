@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def _nothing_left() -> Iterator[None]:
     before = children(), open_descriptors()
     yield
-    assert children() == before[0]
+    # Of earlier tests there may be one that is about to end.
+    assert children() <= before[0]
     assert open_descriptors() <= before[1]
 
 

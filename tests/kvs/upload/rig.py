@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tests.kvs_server.server import KVSServer
     from tests.kvs_server.streams import Stream
 
-__all__ = ["Rig", "Signer", "head_of", "weather"]
+__all__ = ["Rig", "Signer", "head_of", "tries", "weather"]
 
 
 def head_of(request: Request, **signing: Any) -> bytes:
@@ -160,6 +161,12 @@ class Rig:
         """Finish, and wait until that is over."""
         self.upload.finish(seconds)
         wait_for(lambda: self.upload.finished, seconds + 10.0)
+
+
+def tries(numbers: dict[str, Any]) -> int:
+    """Tell how often in a row it has not worked, as the trouble says."""
+    found = re.search(r"(\d+) times in a row", numbers["trouble"])
+    return 0 if found is None else int(found[1])
 
 
 def weather(seed: int) -> random.Random:

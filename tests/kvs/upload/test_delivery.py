@@ -12,7 +12,7 @@ import pytest
 from backpack.kvs.producer import producer
 from backpack.kvs.upload import duties
 from tests.kvs.producer.video import unit
-from tests.kvs.upload.rig import Rig, Signer, weather
+from tests.kvs.upload.rig import Rig, Signer, tries, weather
 from tests.kvs_server.decoding import frame_numbers
 from tests.kvs_server.faults import AckError, AckForm, Connections, HttpError
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY
@@ -61,6 +61,8 @@ def test_every_frame_arrives_once_and_in_order(rig: Rig) -> None:
     assert_all_arrived(rig, 35)
     assert rig.stream.complaints == []
     (session,) = rig.stream.sessions
+    # The last acknowledgement comes before the body's end is read.
+    assert rig.stream.wait_for(lambda: session.closed is not None)
     assert (session.ended, session.said_end) == (True, True)
     numbers = rig.numbers()
     assert (numbers["state"], numbers["buffered_frames"]) == ("STOPPED", 0)
@@ -111,7 +113,7 @@ def test_an_outage_costs_nothing(
     rig.frames(16, 35)
     rig.wait(lambda numbers: "connection refused" in numbers["trouble"])
     assert rig.numbers()["state"] == "BUFFERING"
-    rig.wait(lambda numbers: "12 times" in numbers["trouble"])
+    rig.wait(lambda numbers: tries(numbers) >= 12)
     assert rig.numbers()["buffered_frames"] == 25
     server.listen()
     rig.frames(36, 60)
@@ -170,7 +172,10 @@ def test_resets_cost_nothing(server: KVSServer, rig: Rig) -> None:
     """In the middle of a fragment, three times; each is counted by its cause."""
     server.faults.reset_after_blocks = 5
     server.faults.resets = 3
-    rig.frames(1, 25)
+    # One fragment: before the reset is noticed the next one may have been begun, too.
+    rig.frames(1, 10)
+    rig.wait(lambda numbers: sum(numbers["reconnects"].values()) == 3)
+    rig.frames(11, 25)
     rig.finish()
 
     assert_all_arrived(rig, 25)
@@ -185,7 +190,7 @@ def test_half_a_connection_is_noticed_at_once(server: KVSServer, rig: Rig) -> No
     before = time.monotonic()
     rig.wait(lambda numbers: numbers["reconnects"])
     # Each connection brings one fragment; the producer would wait for 20 s.
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 10
     server.faults.half_close_after_fragments = None
     rig.finish()
 

@@ -16,7 +16,7 @@ from backpack.kvs.letters import Signed, write_letter
 from backpack.kvs.upload import driver
 from backpack.kvs.upload.settings import UploadSettings
 from tests.kvs.producer.video import unit
-from tests.kvs.upload.rig import Rig, Signer
+from tests.kvs.upload.rig import Rig, Signer, tries
 from tests.kvs_server.decoding import frame_numbers
 from tests.waiting import stays_true, threads_named, wait_for
 
@@ -74,7 +74,7 @@ def test_without_an_application_a_spare_head_opens_the_next_connection(
     rig.upload.orphaned()
     server.refuse()
     rig.frames(16, 25)
-    rig.wait(lambda numbers: "3 times" in numbers["trouble"])
+    rig.wait(lambda numbers: tries(numbers) >= 3)
     asked = len(rig.signer.asked)
     server.listen()
     rig.finish()
@@ -167,7 +167,7 @@ def test_frames_are_gathered_and_a_key_frame_waits_for_nobody(
     with Rig(server, signer) as rig:
         wait_for(lambda: signer.asked)
         rig.frames(1, 1)
-        wait_for(lambda: len(rig.upload._units) == 0)
+        wait_for(lambda: len(rig.upload._units) == 0 and sleeps(rig))
         rig.frames(2, 10)
         assert stays_true(lambda: len(rig.upload._units) == 9, 0.3)
         rig.frames(11, 11)
@@ -182,6 +182,12 @@ def test_frames_are_gathered_and_a_key_frame_waits_for_nobody(
             wait_for(lambda: len(rig.upload._units) == 0, 10.0)
 
 
+def sleeps(rig: Rig) -> bool:
+    """Tell whether the thread sleeps: awake, it would take what comes."""
+    running = rig.upload._driver
+    return running is not None and running._reactor._asleep
+
+
 def test_pictures_that_were_made_for_viewers_do_not_go_in(rig: Rig) -> None:
     """A recording shows what was put."""
     rig.frames(1, 5)
@@ -194,9 +200,10 @@ def test_pictures_that_were_made_for_viewers_do_not_go_in(rig: Rig) -> None:
 
 def test_the_numbers_are_ready_for_json(rig: Rig) -> None:
     """All of them, from the beginning."""
-    assert json.loads(json.dumps(rig.upload.numbers())) == rig.upload.numbers()
+    numbers = rig.upload.numbers()
+    assert json.loads(json.dumps(numbers)) == numbers
     rig.frames(1, 15)
-    rig.wait(lambda numbers: numbers["fragments_persisted"])
+    rig.wait(lambda numbers: numbers["fragments_persisted"] and numbers["frames_taken"] == 15)
     numbers = json.loads(json.dumps(rig.upload.numbers()))
 
     assert numbers["state"] == "STREAMING"
@@ -223,17 +230,12 @@ def test_waiting_costs_nothing(rig: Rig) -> None:
     def wakes() -> str:
         return next(line for line in status.read_text().splitlines() if "voluntary" in line)
 
-    last = wakes()
-
     def is_calm() -> bool:
-        nonlocal last
-        before, last = last, wakes()
-        return before == last
+        calm = wakes()
+        return stays_true(lambda: wakes() == calm, 1.0, every=0.1)
 
-    # What was sent last is acknowledged within a moment.
-    wait_for(is_calm, every=0.3)
-    calm = wakes()
-    assert stays_true(lambda: wakes() == calm, 1.0, every=0.1)
+    # What was sent last is acknowledged sooner or later.
+    wait_for(is_calm)
 
 
 def never_signed(_server: KVSServer, rig: Rig) -> None:
