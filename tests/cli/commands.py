@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.clients import ffprobe
 from tests.waiting import children, is_running, wait_for
 
 if TYPE_CHECKING:
@@ -140,6 +141,18 @@ def running(*arguments: str, **options: Any) -> Iterator[Command]:
             if stream is not None:
                 stream.close()
         wait_for(lambda: not any(is_running(pid) for pid in left), what="the children's end")
+
+
+def shown(url: str, width: str) -> dict[str, str]:
+    """Tell what ffprobe finds once frames of that width are shown: before them there is a card."""
+
+    def look() -> dict[str, str] | None:
+        found = ffprobe(url)
+        return found if found["width"] == width else None
+
+    found = wait_for(look, LONG, what=f"a width of {width}")
+    assert found is not None
+    return found
 
 
 def run(*arguments: str, **options: Any) -> Command:

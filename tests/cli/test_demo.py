@@ -5,8 +5,7 @@ from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
-from tests.cli.commands import FREE_PORT, run, running
-from tests.clients import ffprobe
+from tests.cli.commands import FREE_PORT, run, running, shown
 
 
 def test_the_demo_tells_how_to_watch_and_can_be_watched() -> None:
@@ -14,7 +13,7 @@ def test_the_demo_tells_how_to_watch_and_can_be_watched() -> None:
     with running("demo", FREE_PORT) as demo:
         demo.wait_line(demo.out, "ffplay .*rtsp://127.0.0.1:")
         url = demo.out[1].strip()
-        assert ffprobe(url)["width"] == "960"
+        assert shown(url, "960")
         assert demo.end() == 0
 
     assert any("vlc" in line and url in line for line in demo.out)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.commands import run
+from tests.cli.commands import run, running
 from tests.kvs_server.faults import HttpError
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY, KVSServer
 from tests.kvs_server.signature import Key
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,12 +121,13 @@ def test_without_credentials_nothing_else_is_tried(monkeypatch: pytest.MonkeyPat
 
 def test_serve_prints_where_kvs_can_be_watched(server: KVSServer) -> None:
     """The kvs:// URL comes at once, the address for browsers when video has arrived."""
-    done = run("serve", "testsrc", "kvs://us-east-1/door", "--seconds", "5")
+    with running("serve", "testsrc", "kvs://us-east-1/door") as serving:
+        serving.wait_line(serving.out, f"^{server.url}/hls/")
+        assert serving.end() == 0, serving.err
 
-    assert done.process.returncode == 0, done.err
-    assert done.out[0] == "kvs://us-east-1/door"
-    assert done.out[1].startswith(f"{server.url}/hls/")
-    assert server.streams["door"].sessions[-1].ended
+    assert serving.out[0] == "kvs://us-east-1/door"
+    assert len(serving.out) == 2
+    wait_for(lambda: server.streams["door"].sessions[-1].ended)
 
 
 @pytest.mark.parametrize("url", ["kvs://us-east-1", "kvs://mars/door", "kvs://us-east-1/a/b"])

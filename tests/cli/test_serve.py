@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import FREE_PORT, LONG, environment, run, running
+from tests.cli.commands import FREE_PORT, LONG, environment, run, running, shown
 from tests.clients import ffmpeg_frames, ffprobe
 from tests.waiting import is_running, wait_for
 
@@ -20,7 +21,7 @@ from tests.waiting import is_running, wait_for
 def test_a_file_can_be_watched_and_ends(clip: Path) -> None:
     """The URL is told at once, the video has the file's size, the end is status 0."""
     with running("serve", str(clip), FREE_PORT, "--loop") as looping:
-        seen = ffprobe(looping.url())
+        seen = shown(looping.url(), "322")
         assert looping.end() == 0
     played = run("serve", str(clip), FREE_PORT)
 
@@ -33,6 +34,7 @@ def test_a_file_can_be_watched_and_ends(clip: Path) -> None:
 def test_the_picture_is_that_of_the_file(clip: Path) -> None:
     """What a viewer decodes is the red that the file shows."""
     with running("serve", str(clip), FREE_PORT, "--loop") as serving:
+        assert shown(serving.url(), "322")
         frames = ffmpeg_frames(serving.url(), 3, width=322, height=242)
 
     # Pure red has a luma of 76 of 255.
@@ -74,7 +76,7 @@ def test_machines_get_an_object_a_second() -> None:
             stdin=subprocess.DEVNULL,
         ) as viewer:
             line = it.wait_line(
-                it.out, lambda text: (one := json.loads(text))["viewers"] and one["bitrate_kbps"]
+                it.out, lambda text: (one := json.loads(text))["viewers"] and one["fps"] > 1
             )
             viewer.terminate()
         assert it.end() == 0
@@ -85,7 +87,7 @@ def test_machines_get_an_object_a_second() -> None:
     assert watched["viewers"] == 1
     assert (watched["width"], watched["height"]) == (320, 240)
     assert watched["encoder"]
-    assert watched["fps"] > 1
+    assert watched["bitrate_kbps"]
     assert all("urls" not in one for one in later)
     assert all(set(one) == set(later[0]) for one in later)
     assert [one["frames"] for one in later] == sorted(one["frames"] for one in later)
@@ -112,21 +114,25 @@ def test_a_terminal_gets_one_line_that_is_rewritten() -> None:
     """In a terminal the status line is rewritten in place, and ended by a line break."""
     ours, theirs = os.openpty()
     try:
-        with running("serve", "testsrc", FREE_PORT, "--seconds", "4", stderr=theirs) as serving:
-            serving.finish()
+        with running("serve", "testsrc", FREE_PORT, stderr=theirs) as serving:
+            written = b""
+            # One a second from when it streams, however long it took to start.
+            while written.count(b"\r\x1b[K") < 2:
+                assert select.select([ours], [], [], LONG)[0]
+                written += os.read(ours, 65536)
+            assert serving.end() == 0
         os.close(theirs)
-        shown = b""
         try:
             while True:
-                shown += os.read(ours, 65536)
+                written += os.read(ours, 65536)
         except OSError:
             pass
     finally:
         os.close(ours)
 
-    assert shown.count(b"\r\x1b[K") >= 2
-    assert shown.count(b"\n") == 1
-    assert shown.endswith(b"\r\n")
+    assert written.count(b"\r\x1b[K") >= 3
+    assert written.count(b"\n") == 1
+    assert written.endswith(b"\r\n")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +220,7 @@ def test_a_python_without_gi_hands_over_to_one_that_has_it(clip: Path, plain_pyt
     with running("serve", str(clip), FREE_PORT, "--loop", python=plain_python) as serving:
         url = serving.url()
         executable = Path(f"/proc/{serving.process.pid}/exe").readlink()
-        assert ffprobe(url)["width"] == "322"
+        assert shown(url, "322")
         assert serving.end(signal.SIGINT) == 0
 
     assert executable != Path(plain_python).resolve()
@@ -223,7 +229,7 @@ def test_a_python_without_gi_hands_over_to_one_that_has_it(clip: Path, plain_pyt
 def test_the_test_picture_needs_no_other_python(plain_python: str) -> None:
     """The scene is drawn without GStreamer, so no other Python takes over."""
     with running("serve", "testsrc", FREE_PORT, python=plain_python) as serving:
-        assert ffprobe(serving.url())["width"] == "1280"
+        assert shown(serving.url(), "1280")
         executable = Path(f"/proc/{serving.process.pid}/exe").readlink()
 
     assert executable == Path(plain_python).resolve()
@@ -252,15 +258,14 @@ def test_an_rtsp_source_is_come_back_to() -> None:
         with running(*_camera(0)) as camera:
             url = camera.url()
             serving = stack.enter_context(running("serve", url, FREE_PORT))
-            before = ffprobe(serving.url())
+            assert shown(serving.url(), "320")
             assert camera.end() == 0
         serving.wait_line(serving.err, "trying again in")
         stack.enter_context(running(*_camera(int(url.split(":")[2].split("/")[0]))))
         serving.wait_line(serving.err, "is back")
-        after = ffprobe(serving.url())
+        assert shown(serving.url(), "320")
         assert serving.end() == 0
 
-    assert (before["width"], after["width"]) == ("320", "320")
     assert "Traceback" not in "\n".join(serving.err)
 
 

@@ -102,6 +102,7 @@ def test_starts_and_stops_while_watched_leave_nothing(stage: Stage) -> None:
     rounds(25)
     pid = app.numbers()["streamer_pid"]
     app.ask("cycle 1")
+    wait_for(lambda: has_ring(pid))
     before = settled(pid), settled(app.pid)
 
     rounds(25)

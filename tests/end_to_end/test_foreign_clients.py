@@ -15,6 +15,7 @@ import pytest
 from tests.clients import ffmpeg_frames
 from tests.end_to_end.viewers import Ffmpeg, to_bgr
 from tests.numbered import read
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from backpack.spyglass import SpyGlass
@@ -133,6 +134,11 @@ def play(spyglass: SpyGlass, frames: Any, fps: float) -> list[int]:
 def test_a_real_clip_is_seen_as_it_is(stage: Stage) -> None:
     """What ffmpeg decodes of a street scene is what was put, frame by frame, in order."""
     frames = clip_frames(60)
+    small = frames[:, ::8, ::8].astype(int)
+
+    def differences(picture: Any) -> Any:
+        return np.abs(small - to_bgr(picture, "smpte170m")[::8, ::8]).mean(axis=(1, 2, 3))
+
     spyglass = stage.spyglass()
     show = stage.show(spyglass, frames[0])
     with Ffmpeg(spyglass.urls()[0], "tcp", "-threads", "1") as viewer:
@@ -140,17 +146,19 @@ def test_a_real_clip_is_seen_as_it_is(stage: Stage) -> None:
         show.close()
         seen_before = len(viewer.pictures)
         taken = play(spyglass, frames[1:], 15)
-        viewer.wait(seen_before + len(taken) // 2)
-        # The repeats after the end show the last frame; ffmpeg's decoder and its output
-        # hold one back each.
-        viewer.wait(len(viewer.pictures) + 4)
+        # The repeats after the end show the last frame: however far behind it is, a viewer
+        # sees that. ffmpeg's decoder and its output hold one picture back each.
+        wait_for(
+            lambda: differences(viewer.pictures[-1]).argmin() == taken[-1] + 1,
+            every=0.2,
+            what="the last frame",
+        )
 
-    small = frames[:, ::8, ::8].astype(int)
     order, noises = [], []
     for picture in viewer.pictures[seen_before:]:
-        differences = np.abs(small - to_bgr(picture, "smpte170m")[::8, ::8]).mean(axis=(1, 2, 3))
-        order.append(int(differences.argmin()))
-        noises.append(float(differences.min()))
+        distances = differences(picture)
+        order.append(int(distances.argmin()))
+        noises.append(float(distances.min()))
     print(f"{len(order)} pictures, {max(noises):.1f} levels of noise at most")  # noqa: T201
     assert order == sorted(order)
     assert order[-1] == taken[-1] + 1

@@ -29,6 +29,7 @@ from tests.waiting import is_running, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.end_to_end.apps import App
     from tests.end_to_end.conftest import Stage
     from tests.kvs_server.streams import Stream
 
@@ -138,8 +139,11 @@ def test_what_is_put_in_an_outage_is_not_lost(
     wait_for(lambda: is_streaming(spyglass))
 
     server.refuse()
-    wait_for(lambda: spyglass.kvs_stats().buffered_seconds > 2)
-    assert spyglass.kvs_stats().state == "BUFFERING"
+    wait_for(
+        lambda: (
+            spyglass.kvs_stats().buffered_seconds > 2 and spyglass.kvs_stats().state == "BUFFERING"
+        )
+    )
     server.listen()
     before = stream.persisted()
     wait_for(lambda: stream.persisted() > before + 2)
@@ -169,27 +173,35 @@ def test_a_killed_streaming_process_loses_what_was_not_persisted_unless_it_is_ke
     stage: Stage,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
     *,
     keeps: bool,
 ) -> None:
     """After SIGKILL the log says what is gone; with buffer_path nothing of what was taken is."""
+    # On a busy machine the streaming process, which steps behind, may not run for a second.
+    monkeypatch.setattr("backpack.spyglass.remote.DRAIN_SECONDS", 20.0)
     spyglass = kvs(stage, buffer_path=tmp_path / "buffer" if keeps else None)
     putter = stage.putter(spyglass, 30)
     wait_for(lambda: is_streaming(spyglass))
     server.refuse()
     wait_for(lambda: spyglass.kvs_stats().buffered_seconds > 1.5)
-    # What was put a report ago has been taken, or was replaced.
+    # Until what was put by now has been taken, or was replaced, and that was told.
     last = putter.last
-    told = spyglass.kvs_stats().frames_taken
-    wait_for(lambda: spyglass.kvs_stats().frames_taken > told + 35)
+    wait_for(lambda: last in putter.puts)
+    accepted = spyglass.stats().accepted
+    wait_for(lambda: spyglass.stats().encoded + spyglass.stats().replaced >= accepted)
+    encoded = spyglass.stats().encoded
+    wait_for(lambda: spyglass.kvs_stats().frames_taken >= encoded)
     pid = spyglass.stats().streamer_pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: spyglass.stats().starts > 1 and spyglass.state is State.STREAMING)
     server.listen()
-    wait_for(lambda: is_streaming(spyglass))
+    # A frame from before that is old by now is shown to viewers, and recorded no more.
+    encoded = spyglass.stats().encoded
+    wait_for(lambda: spyglass.stats().encoded > encoded + 1 and is_streaming(spyglass))
     putter.stop()
-    spyglass.stop_streaming()
+    spyglass.stop_streaming(timeout=30)
 
     numbers = [number for number in arrived(stream) if number is not None]
     missing = {number for number in taken(putter) if number <= last} - set(numbers)
@@ -206,7 +218,7 @@ def test_a_killed_application_is_survived_by_what_it_put(stream: Stream, stage: 
     """After SIGKILL everything from up to 0.2 s before arrives, and the streaming process ends."""
     settings = {"stream_region": REGION, "stream_name": "test", "fragment_seconds": 1.0}
     app = stage.app(30, "--kvs", json.dumps(settings))
-    app.wait_for_numbers(lambda told: told["outputs"][0].get("fragments_persisted"))
+    last = taken_until(app)
     numbers = app.numbers()
     time.sleep(0.2)  # what the row of the table says
 
@@ -216,10 +228,21 @@ def test_a_killed_application_is_survived_by_what_it_put(stream: Stream, stage: 
 
     seen = Counter(arrived(stream))
     assert set(seen.values()) == {1}
-    last = numbers["last"]
     missing = set(range(1, last + 1)) - set(seen)
-    assert len(missing) <= numbers["not_due"] + numbers["replaced"] + 1
-    assert stream.sessions[-1].ended
+    assert len(missing) <= numbers["not_due"] + numbers["replaced"]
+    # Of what was put since then nobody was told what was replaced; but by what is known.
+    assert max(number or 0 for number in seen) >= numbers["last"]
+    wait_for(lambda: stream.sessions[-1].ended)
+
+
+def taken_until(app: App) -> int:
+    """Give a number up to which all frames are known to be taken, or not due, or replaced."""
+    last = app.wait_for_numbers(lambda told: told["outputs"][0].get("fragments_persisted"))["last"]
+    accepted = app.wait_for_numbers(lambda told: told["put"] >= last)["accepted"]
+    # The streaming process tells its numbers once a second, or later.
+    told = app.wait_for_numbers(lambda told: told["encoded"] + told["replaced"] >= accepted)
+    app.wait_for_numbers(lambda now: now["outputs"][0]["frames_taken"] >= told["encoded"])
+    return int(last)
 
 
 def test_a_killed_application_leaves_a_spare_signature(
@@ -228,7 +251,7 @@ def test_a_killed_application_leaves_a_spare_signature(
     """A connection that breaks after the application's death is replaced by one signed before."""
     settings = {"stream_region": REGION, "stream_name": "test", "fragment_seconds": 1.0}
     app = stage.app(30, "--kvs", json.dumps(settings))
-    numbers = app.wait_for_numbers(lambda told: told["outputs"][0].get("fragments_persisted"))
+    last, numbers = taken_until(app), app.numbers()
     # The last connection's data are not answered, so the flush has to connect anew.
     server.refuse()
     app.signal(signal.SIGKILL)
@@ -237,7 +260,7 @@ def test_a_killed_application_leaves_a_spare_signature(
     server.listen()
 
     wait_for(lambda: not is_running(numbers["streamer_pid"]), 40, what="its end")
-    missing = set(range(1, numbers["last"])) - set(arrived(stream))
+    missing = set(range(1, last + 1)) - set(arrived(stream))
     assert len(missing) <= numbers["not_due"] + numbers["replaced"]
 
 
@@ -251,13 +274,18 @@ def test_an_application_that_ends_without_a_stop_delivers(stream: Stream, stage:
     assert app.wait() == 0
 
     assert len(arrived(stream)) > 10
-    assert stream.sessions[-1].ended
+    wait_for(lambda: stream.sessions[-1].ended)
 
 
 def test_a_stop_says_what_has_not_arrived(
-    server: KVSServer, stage: Stage, caplog: pytest.LogCaptureFixture
+    server: KVSServer,
+    stage: Stage,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With the server gone a stop takes its time-out and no more, and the log has the number."""
+    # Else a busy machine may tell it only after the stop.
+    monkeypatch.setattr("backpack.spyglass.remote.TELL_SECONDS", 30.0)
     spyglass = kvs(stage)
     putter = stage.putter(spyglass, 30)
     wait_for(lambda: is_streaming(spyglass))

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import json
 import logging
-import os
+import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backpack.errors import PipelineError, SettingsError
+from backpack.handover.ring import _WORD_SHOWN
 from backpack.push import GstSink
 from tests.apps import State, frame, nothing_left_behind, putting, streaming, watcher
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,16 +86,25 @@ def test_times_in_the_file_are_those_of_the_frames(tmp_path: Path) -> None:
     path = tmp_path / "out.mkv"
     sink = GstSink(f"h264parse ! matroskamux ! filesink location={path}", repeats=False)
     gaps = [0.1, 0.3, 0.05, 0.2, 0.15, 0.1]
+
+    def put(captured: float) -> None:
+        # As soon as it is taken, which is later where fewer frames are asked for; the next one
+        # must not replace it.
+        wait_for(lambda: spyglass.put(frame(), timestamp=captured), every=0.001)
+        writer = spyglass._frames._writer
+        assert writer is not None
+        wait_for(lambda: writer.ring.words[_WORD_SHOWN] == writer.next_number - 1, every=0.001)
+
     # openh264enc numbers its parameter sets anew at each key frame, which Matroska refuses.
     with streaming(sink, fps=240, encoder="x264enc") as spyglass:
         wait_for(lambda: spyglass._frames.is_wanted or not spyglass.put(frame()))
         wait_for(lambda: spyglass.stats().encoder)
         put_at = [time.time()]
-        wait_for(lambda: spyglass.put(frame(), timestamp=put_at[-1]))
+        put(put_at[-1])
         for gap in gaps:
             due = put_at[-1] + gap
             wait_for(lambda due=due: time.time() >= due, every=0.001)
-            assert spyglass.put(frame(), timestamp=due)
+            put(due)
             put_at.append(due)
     times = [float(one["pts_time"]) for one in probe(path)][-len(gaps) - 1 :]
     found = [b - a for a, b in itertools.pairwise(times)]
@@ -132,30 +142,29 @@ def test_a_sink_that_fails_is_started_again_and_the_others_go_on(
     """A full disk, a lost connection: that output alone, with back-off."""
     caplog.set_level(logging.WARNING, "backpack")
     path = tmp_path / "out.ts"
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    bad = GstSink(f"h264parse ! filesink location={pipe} buffer-mode=unbuffered")
+    # No named pipe: until somebody reads it, opening it again would hold up all streams.
+    server = socket.create_server(("127.0.0.1", 0))
+    address = server.getsockname()
+    bad = GstSink(f"h264parse ! tcpclientsink host=127.0.0.1 port={address[1]} sync=false")
     good = GstSink(f"h264parse ! mpegtsmux ! filesink location={path}")
     with streaming(bad, good) as spyglass, putting(spyglass):
         wait_for(lambda: spyglass.stats().viewers == 2)
-        # Nobody reads any more: writing fails.
-        os.close(reader)
+        # Nobody reads any more: writing fails, and so does connecting again.
+        server.settimeout(PATIENCE)
+        connection, _ = server.accept()
+        server.close()
+        connection.close()
         wait_for(lambda: spyglass.stats().viewers == 1)
         encoded = spyglass.stats().encoded
         wait_for(lambda: spyglass.stats().encoded > encoded + 10)
         assert spyglass.state is State.STREAMING
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        with socket.create_server(address) as server:
+            server.settimeout(PATIENCE)
+            connection, _ = server.accept()
         wait_for(lambda: spyglass.stats().viewers == 2)
-
-        def data() -> bytes:
-            try:
-                return os.read(reader, 1 << 16)
-            except BlockingIOError:
-                return b""
-
-        assert wait_for(data).startswith(b"\0\0\0\1")
-    os.close(reader)
+        connection.settimeout(PATIENCE)
+        assert connection.recv(4, socket.MSG_WAITALL) == b"\0\0\0\1"
+    connection.close()
     assert "GstSink failed" in caplog.text
     assert len(probe(path)) > 20
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEST_LAUNCH = "( videotestsrc is-live=true ! x264enc ! rtph264pay name=pay0 )"
+# Without a look ahead, which on a busy machine takes longer than a client waits.
+TEST_LAUNCH = (
+    "( videotestsrc is-live=true ! x264enc tune=zerolatency speed-preset=ultrafast "
+    "! rtph264pay name=pay0 )"
+)
 
 
 @contextlib.contextmanager
