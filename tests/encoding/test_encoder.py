@@ -14,6 +14,7 @@ from backpack.encoding.h264 import BT601, has_b_slices, nal_types, read_sps
 from backpack.errors import EncoderError
 from tests.fakes import elements
 from tests.media import COLOURS, START_NS, Recorder, decode, noise, patch, patches
+from tests.waiting import open_descriptors, wait_for
 
 if TYPE_CHECKING:
     from backpack.encoding.encoders import EncoderSpec
@@ -318,14 +319,12 @@ def test_close_leaves_nothing_behind() -> None:
     """Threads and descriptors are as many as before, also after a second close."""
     Recorder(spec_of("x264enc"), 256, 96).finish()
 
-    def held() -> tuple[int, int]:
-        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
-
     def tasks() -> int:
         return len(list(Path("/proc/self/task").iterdir()))
 
     gc.collect()
-    before = held()
+    # What earlier tests have left may go meanwhile, or stay for good.
+    descriptors, threads, before = open_descriptors(), threading.active_count(), tasks()
     for _ in range(20):
         recorder = Recorder(spec_of("x264enc"), 256, 96)
         recorder.put(numbered(1), 0)
@@ -333,12 +332,10 @@ def test_close_leaves_nothing_behind() -> None:
         recorder.encoder.close()
         del recorder
     gc.collect()
-    assert held() == before
+    wait_for(lambda: open_descriptors() <= descriptors)
+    wait_for(lambda: threading.active_count() <= threads)
     # GStreamer's idle threads end by themselves.
-    deadline = time.monotonic() + 60
-    while tasks() > threading.active_count() + 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert tasks() <= threading.active_count() + 2
+    wait_for(lambda: tasks() <= before + 2, 60)
 
 
 def test_a_row_never_names_b_frames() -> None:

@@ -3,13 +3,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from backpack.handover.loop import Loop
-from tests.waiting import open_descriptors, threads_named, wait_for
+from tests.waiting import open_descriptors, stays_true, threads_named, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +43,7 @@ def rig() -> Iterator[Rig]:
     made.loop.finish(made.end, 10)
     wait_for(lambda: not made.loop.is_running)
     made.loop.abandon()
-    assert not threads_named(NAME)
+    wait_for(lambda: not threads_named(NAME))
     assert open_descriptors() <= descriptors
 
 
@@ -97,11 +96,8 @@ def test_it_sleeps_as_long_as_the_turn_says(rig: Rig) -> None:
     settled = threading.Event()
     rig.loop.post(settled.set)
     assert settled.wait(10)
-    wait_for(lambda: rig.turns)
-    time.sleep(0.05)
-    turns = rig.turns
-    time.sleep(0.2)
-    assert rig.turns == turns
+    # What woke it up for that may bring one turn more, as late as the machine is busy.
+    wait_for(lambda: stays_true(lambda turns=rig.turns: rig.turns == turns, 0.2))
 
 
 def test_after_its_end_a_command_starts_it_again(rig: Rig) -> None:

@@ -21,10 +21,11 @@ _SHARE = """
 import os, sys, time
 from backpack.streamer.priority import step_behind
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+# The same end for both: who is scheduled late must not have the core alone afterwards.
+end = time.monotonic() + 2.0
 child = os.fork()
 if not child:
     step_behind()
-end = time.monotonic() + 2.0
 while time.monotonic() < end:
     pass
 if not child:
