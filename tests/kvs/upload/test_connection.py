@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -263,6 +264,20 @@ def test_the_last_words_are_heard_though_sending_fails(
     line.connection.send(b"video")
 
     assert line.heard == b"because"
+    assert line.ends == [("connection reset", "")]
+
+
+def test_a_reset_that_sending_meets_is_one(
+    lines: Callable[..., Line], listener: socket.socket
+) -> None:
+    """It is told once: whoever reads after that finds an end like any other."""
+    line = lines(url(listener))
+    line.run(lambda: line.connection.is_open)
+    far, _ = listener.accept()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+    line.connection.send(b"video")
+
     assert line.ends == [("connection reset", "")]
 
 

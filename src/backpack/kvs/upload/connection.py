@@ -113,6 +113,8 @@ class Connection:
         # What the kernel has not taken yet.
         self._unsent = memoryview(b"")
         self._is_writing = False
+        # What sending has met.
+        self._error: OSError | None = None
         # Bytes that it has taken.
         self.handed = 0
         # Acknowledged bytes when they were last seen to have grown.
@@ -246,7 +248,11 @@ class Connection:
                 self._fail(error)
                 return
             if not data:
-                self._end(CLOSED)
+                # A socket tells an error once: after that a reset looks like an end.
+                if self._error is not None:
+                    self._fail(self._error)
+                else:
+                    self._end(CLOSED)
                 return
             self._heard(data)
             if len(data) < RECEIVE_BYTES:
@@ -314,6 +320,7 @@ class Connection:
     def _cut_off(self, error: OSError) -> None:
         """End, but hear before what the far side has said: it may be why."""
         self._unsent = memoryview(b"")
+        self._error = error
         self._receive()
         self._fail(error)
 
