@@ -531,6 +531,22 @@ def test_the_end_delivers_what_was_put_before(rig: Rig) -> None:
     assert viewer.units[-1].number == number
 
 
+def test_the_end_delivers_to_whoever_came_since_the_last_turn(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end may come before the intake has seen that somebody watches."""
+    number = rig.put()
+    turned = threading.Event()
+    monkeypatch.setattr(rig.stream, "_turn", turned.set)
+    rig.stream._waker.wake()
+    assert turned.wait(30)
+    viewer = rig.watch()
+    assert not rig.stream.is_wanted
+    rig.stream.finish(5.0)
+    wait_for(lambda: rig.stream.finished)
+    assert [unit.number for unit in viewer.put_frames()] == [number]
+
+
 def test_an_end_without_viewers_is_quick(rig: Rig) -> None:
     """Nothing is encoded for nobody."""
     rig.put()

@@ -281,7 +281,9 @@ class Stream:
         """Deliver what was put before the end."""
         self._switch_ring()
         seconds = max(0.0, (self._drain_by or 0.0) - time.monotonic())
-        if self._is_wanted and self._choice.spec is not None and seconds:
+        # Who has come since the last turn, or before there was any, gets it, too.
+        wanted = self._update_wanted(time.monotonic_ns())
+        if wanted and self._choice.spec is not None and seconds:
             try:
                 self._feeder.feed_last(self._ring)
             except EncoderError as error:
