@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backpack.handover.shared import shared_supervisor
-from backpack.handover.tenancy import Tenancy
 from backpack.push import GstSink
 from backpack.spyglass import SpyGlass
 from tests.waiting import children, open_descriptors, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pytest
 
 SOURCE = Path(__file__).parent.parent / "src"
 State = SpyGlass.State
@@ -35,11 +32,6 @@ def frame(width: int = 320, height: int = 240, value: int = 90) -> np.ndarray:
 def watcher() -> GstSink:
     """Make an output that counts as a viewer and throws everything away."""
     return GstSink("fakesink")
-
-
-def wait_for_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each start wait until it is answered: an application's goes on without after 10 s."""
-    monkeypatch.setitem(Tenancy.open.__kwdefaults__, "timeout", 60.0)
 
 
 @contextlib.contextmanager

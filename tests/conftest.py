@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from backpack.handover.tenancy import Tenancy
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the long tests be asked for."""
@@ -16,3 +18,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each start wait until it is answered: an application's goes on without after 10 s."""
+    monkeypatch.setitem(Tenancy.open.__kwdefaults__, "timeout", 60.0)

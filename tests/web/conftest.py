@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.apps import wait_for_starts
 from tests.streams import MainLoop, NumberedStream, main_loop
 from tests.web.rig import Rig, Serving
 
@@ -18,12 +17,6 @@ if TYPE_CHECKING:
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None
 )
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time."""
-    wait_for_starts(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.apps import wait_for_starts
 from tests.fakes.kvssink.build import Build, build
 from tests.kvs.producer.video import FPS
 from tests.kvs.sink.bench import Bench
@@ -28,12 +27,6 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Build:
     if not shutil.which("gcc") or not shutil.which("pkg-config"):
         pytest.fail("gcc and pkg-config are needed: script/setup installs them.")
     return build(tmp_path_factory.mktemp("kvssink"))
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time."""
-    wait_for_starts(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
