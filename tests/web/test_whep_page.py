@@ -86,6 +86,18 @@ def test_the_page_shows_webrtc(
     until(page, lambda: serving.viewers() == 1)
 
 
+def test_webrtc_comes_with_a_password_in_the_address(
+    rig: Rig, stream: NumberedStream, open_page: Callable[..., Any]
+) -> None:
+    """An offer is made, too, where the page's own address may not be fetched."""
+    serving = rig.serve(users={"anna": "pw"})
+    serving.mount("/cam", stream.hub)
+    page = open_page(f"http://anna:pw@127.0.0.1:{serving.port}/cam?transport=webrtc")
+    page.wait_for_selector(WEBRTC)
+
+    assert moves(page)
+
+
 def test_the_first_picture_does_not_wait_for_webrtc(
     rig: Rig, stream: NumberedStream, open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

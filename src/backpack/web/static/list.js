@@ -1,5 +1,6 @@
 // The page that lists all streams.
 
+import { ask } from "./ask.js";
 import { ageText, sayingOf } from "./status.js";
 
 const REFRESH_MS = 1500;
@@ -37,7 +38,7 @@ class Card {
     if (this.isLoading) return;
     this.isLoading = true;
     try {
-      const response = await fetch(`${this.path}/snapshot.jpg?width=${THUMBNAIL_WIDTH}`);
+      const response = await ask(`${this.path}/snapshot.jpg?width=${THUMBNAIL_WIDTH}`);
       if (!response.ok) return;
       const url = URL.createObjectURL(await response.blob());
       const image = this.find("img");
@@ -90,7 +91,7 @@ class ListPage {
   async refresh() {
     let response = null;
     try {
-      response = await fetch("/api/streams", { cache: "no-store" });
+      response = await ask("/api/streams");
     } catch {
       this.say("reconnecting");
       return;

@@ -1,5 +1,6 @@
 // Pictures over a WebSocket, which comes back by itself.
 
+import { ask } from "./ask.js";
 import { ServerClock } from "./clock.js";
 import { readPicture, writeShown } from "./wire.js";
 
@@ -64,7 +65,7 @@ export class SocketTransport {
     }
     let reason = "reconnecting";
     try {
-      const response = await fetch("/api/streams", { cache: "no-store" });
+      const response = await ask("/api/streams");
       if (response.status === 401 || response.status === 403 || response.status === 429) {
         reason = "denied";
       }

@@ -1,5 +1,6 @@
 // Video over WebRTC (WHEP), beside a WebSocket that is always there to fall back on.
 
+import { ask } from "./ask.js";
 import { SocketTransport } from "./socket.js";
 
 const CONNECT_MS = 6000;
@@ -61,7 +62,7 @@ class Session {
   async offer() {
     await this.peer.setLocalDescription();
     // Without candidates: the server learns from our packets where we are.
-    const response = await fetch(`${this.path}/whep`, {
+    const response = await ask(`${this.path}/whep`, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
       body: this.peer.localDescription.sdp,
@@ -109,7 +110,7 @@ class Session {
   leave() {
     if (!this.location) return;
     // Also while the page goes.
-    fetch(this.location, { method: "DELETE", keepalive: true }).catch(() => {});
+    ask(this.location, { method: "DELETE", keepalive: true }).catch(() => {});
     this.location = null;
   }
 }
@@ -249,7 +250,7 @@ export class SwitchingTransport {
   async askState() {
     clearTimeout(this.asking);
     try {
-      const { streams } = await (await fetch("/api/streams", { cache: "no-store" })).json();
+      const { streams } = await (await ask("/api/streams")).json();
       const stream = streams.find((one) => one.path === this.path);
       if (this.shows) this.listener.onState(stream || { state: "absent", age_ms: null });
     } catch {
