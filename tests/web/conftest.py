@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.streams import MainLoop, NumberedStream, main_loop
+from tests.web.relay import Relay
 from tests.web.rig import Rig, Serving
 
 if TYPE_CHECKING:
@@ -53,6 +54,19 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     from tests.rtsp.conftest import make_certificate  # noqa: PLC0415 - for those who need it
 
     return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def relay_to() -> Iterator[Callable[[int], Relay]]:
+    """Give a maker of relays to a port, as tunnels are."""
+    with ExitStack() as stack:
+
+        def make(port: int) -> Relay:
+            relay = Relay(port)
+            stack.callback(relay.close)
+            return relay
+
+        yield make
 
 
 # Not for the whole session: where Playwright runs no other test can run asyncio.

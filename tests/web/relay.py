@@ -26,6 +26,9 @@ class Relay:
         self._target = port
         # Bytes a second to the client; 0: as fast as it goes. Any thread.
         self.rate = 0.0
+        # Whether nothing passes, though every connection stays and new ones are taken: an
+        # ssh -L that has lost its network. Any thread.
+        self.is_held = False
         # Bytes that wait in the buffer now. Any thread may look.
         self.waiting = 0
         self.port = 0
@@ -77,8 +80,13 @@ class Relay:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(65536):
+            await self._until_passing()
             writer.write(chunk)
             await writer.drain()
+
+    async def _until_passing(self) -> None:
+        while self.is_held:  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(0.01)
 
     async def _fill(self, reader: asyncio.StreamReader, queue: asyncio.Queue[bytes]) -> None:
         while chunk := await reader.read(_CHUNK_BYTES):
@@ -91,6 +99,7 @@ class Relay:
         with contextlib.suppress(ConnectionError):
             while True:
                 chunk = await queue.get()
+                await self._until_passing()
                 # At 1 Mbit/s a chunk takes 66 ms; when the line is freed meanwhile, no longer.
                 due = 0.0
                 while self.rate and due < len(chunk) / self.rate:

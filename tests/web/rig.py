@@ -109,11 +109,11 @@ class Serving:
         address = self.settings.address
         return f"[{address}]" if ":" in address else address
 
-    def url(self, path: str = "/", *, host: str = "", query: str = "") -> str:
-        """Write an address, complete with the token."""
+    def url(self, path: str = "/", *, host: str = "", query: str = "", port: int = 0) -> str:
+        """Write an address, complete with the token; of a relay if its port is given."""
         scheme = "https" if self.settings.secure else "http"
         token = f"?token={self.settings.token}" if self.settings.token else "?"
-        return f"{scheme}://{host or self.host}:{self.port}{path}{token}{query}"
+        return f"{scheme}://{host or self.host}:{port or self.port}{path}{token}{query}"
 
     def mount(self, path: str, hub: Hub, snapshot: Callable[..., None] | None = None) -> None:
         """Show a hub."""

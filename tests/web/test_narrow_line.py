@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.web.relay import Relay
 from tests.web.screen import number_on, until, wait_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.streams import NumberedStream
+    from tests.web.relay import Relay
     from tests.web.rig import Rig
 
 PADDING_BYTES = 10_000
@@ -22,20 +22,6 @@ NARROW = 1_000_000 / 8
 """Bytes a second."""
 
 NARROW_SECONDS = 4.0
-
-
-@pytest.fixture
-def relay_to() -> Iterator[Callable[[int], Relay]]:
-    """Give a maker of relays."""
-    relays: list[Relay] = []
-
-    def make(port: int) -> Relay:
-        relays.append(Relay(port))
-        return relays[-1]
-
-    yield make
-    for relay in relays:
-        relay.close()
 
 
 def lateness(page: Any, stream: NumberedStream) -> float:
@@ -55,7 +41,7 @@ def test_a_narrow_line_makes_gaps_and_no_delay(
     serving = rig.serve(allowed_hosts=("spy.test",))
     serving.mount("/cam", stream.hub)
     relay = relay_to(serving.port)
-    page = open_page(serving.url("/cam", host=host).replace(f":{serving.port}", f":{relay.port}"))
+    page = open_page(serving.url("/cam", host=host, port=relay.port))
     wait_picture(page)
     until(page, lambda: lateness(page, stream) < 0.5)
 

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.web.screen import moves, wait_picture
+import pytest
+
+from tests.web.screen import hurry, moves, until, wait_picture, wait_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.web.rig import Rig
+    from tests.web.relay import Relay
+    from tests.web.rig import Rig, Serving
 
 
 def test_a_password_in_the_address_lets_the_page_in(
@@ -25,3 +28,79 @@ def test_a_password_in_the_address_lets_the_page_in(
 
     assert moves(page)
     assert page.evaluate("document.URL").startswith("http://anna:pw@")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "spy.test"])
+def test_a_line_that_hangs_is_noticed(
+    rig: Rig, relay_to: Callable[[int], Relay], open_page: Callable[..., Any], host: str
+) -> None:
+    """Its connections stay and nothing passes; when something does the page goes on by itself."""
+    serving = rig.serve(allowed_hosts=("spy.test",))
+    serving.mount("/cam", rig.stream().hub)
+    relay = relay_to(serving.port)
+    page = open_page()
+    hurry(page, "socket.js", PING_MS=200)
+    page.goto(serving.url("/cam", host=host, port=relay.port))
+    wait_picture(page)
+    relay.is_held = True
+    wait_state(page, "reconnecting")
+    assert "stale" in page.get_attribute("#stage", "class")
+    relay.is_held = False
+    wait_picture(page)
+
+    assert moves(page)
+
+
+def test_a_connection_that_is_never_made_is_given_up(
+    serving: Serving, relay_to: Callable[[int], Relay], open_page: Callable[..., Any]
+) -> None:
+    """As one that somebody takes and forgets: another one may come through."""
+    relay = relay_to(serving.port)
+    page = open_page()
+    hurry(page, "socket.js", PING_MS=200, OPEN_MS=300)
+    page.goto(serving.url("/cam", port=relay.port))
+    wait_picture(page)
+    relay.is_held = True
+    for _ in range(3):
+        page.wait_for_event("websocket")
+
+
+def test_whatever_comes_is_a_sign_of_life(serving: Serving, open_page: Callable[..., Any]) -> None:
+    """On a full line an answer waits behind pictures: as long as those come nothing is lost."""
+    page = open_page()
+    pings, opened = [], []
+
+    def between(page_end: Any) -> None:
+        opened.append(page_end)
+        server_end = page_end.connect_to_server()
+        page_end.on_message(lambda said: (pings.append(said), server_end.send(said)))
+        server_end.on_message(lambda said: "pong" in str(said[:20]) or page_end.send(said))
+
+    page.route_web_socket("**/ws", between)
+    hurry(page, "socket.js", PING_MS=300)
+    page.goto(serving.url("/cam"))
+    wait_picture(page)
+    until(page, lambda: sum("ping" in str(said) for said in pings) > 9)
+
+    assert len(opened) == 1
+
+
+def test_the_list_notices_a_line_that_hangs(
+    rig: Rig, relay_to: Callable[[int], Relay], open_page: Callable[..., Any]
+) -> None:
+    """It says that it reconnects, and shows the streams again when something passes."""
+    serving = rig.serve()
+    frames = rig.frames()
+    frames.put(7)
+    serving.mount("/cam", rig.stream().hub, frames.snapshots.ask)
+    relay = relay_to(serving.port)
+    page = open_page()
+    hurry(page, "ask.js", LIMIT_MS=500)
+    hurry(page, "list.js", REFRESH_MS=100)
+    page.goto(serving.url("/", port=relay.port))
+    page.wait_for_selector(".card img:not([hidden])")
+    relay.is_held = True
+    page.wait_for_selector("body.away")
+    assert "Reconnecting" in page.inner_text("#notice")
+    relay.is_held = False
+    page.wait_for_selector("body:not(.away)")

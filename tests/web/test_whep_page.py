@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.waiting import wait_for
-from tests.web.relay import Relay
-from tests.web.screen import moves, number_on, numbers_on, until, wait_picture, wait_state
+from tests.web.screen import (
+    hurry,
+    moves,
+    number_on,
+    numbers_on,
+    state_of,
+    until,
+    wait_picture,
+    wait_state,
+)
 from tests.webrtc.relay import UdpRelay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.streams import NumberedStream
+    from tests.web.relay import Relay
     from tests.web.rig import Rig, Serving
 
 pytest.importorskip(
@@ -29,20 +38,6 @@ def udp_relay() -> Iterator[UdpRelay]:
     made = UdpRelay()
     yield made
     made.close()
-
-
-@pytest.fixture
-def tcp_relay() -> Iterator[Callable[[int], Relay]]:
-    """Give a maker of tunnels."""
-    made: list[Relay] = []
-
-    def make(port: int) -> Relay:
-        made.append(Relay(port))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def lead_through(page: Any, relay: UdpRelay) -> None:
@@ -226,17 +221,39 @@ def test_when_the_video_stops_the_websocket_goes_on(
 
 
 def test_who_falls_behind_is_helped_by_webrtc(
-    rig: Rig, open_page: Callable[..., Any], tcp_relay: Callable[[int], Relay]
+    rig: Rig, open_page: Callable[..., Any], relay_to: Callable[[int], Relay]
 ) -> None:
     """Nobody asked for it: the tunnel is too narrow for the pictures, and the network is not."""
     stream = rig.stream(padding_bytes=10_000)
     serving = rig.serve()
     serving.mount("/cam", stream.hub)
-    tunnel = tcp_relay(serving.port)
-    page = open_page(serving.url("/cam").replace(f":{serving.port}", f":{tunnel.port}"))
+    tunnel = relay_to(serving.port)
+    page = open_page(serving.url("/cam", port=tunnel.port))
     wait_picture(page)
     assert transport_of(page) == "ws"
     tunnel.rate = 1_000_000 / 8
     until(page, lambda: transport_of(page) == "webrtc")
     newest = max(stream.published)
     assert until(page, lambda: number_on(page) >= newest) < 5
+
+
+def test_where_the_video_and_the_line_are_gone_the_page_says_so(
+    serving: Serving,
+    open_page: Callable[..., Any],
+    udp_relay: UdpRelay,
+    relay_to: Callable[[int], Relay],
+) -> None:
+    """The line was lost while the video was seen, and nobody had to know until now."""
+    tunnel = relay_to(serving.port)
+    page = open_page()
+    lead_through(page, udp_relay)
+    hurry(page, "whep.js", FROZEN_MS=500, WATCH_MS=100)
+    # Once lost it tries again, which tells nothing for long.
+    hurry(page, "socket.js", PING_MS=100, OPEN_MS=600_000)
+    page.goto(serving.url("/cam", query="&transport=webrtc", port=tunnel.port))
+    page.wait_for_selector(WEBRTC)
+    with page.expect_websocket():
+        tunnel.is_held = True
+    assert state_of(page) == "live"
+    udp_relay.is_cut = True
+    wait_state(page, "reconnecting")

@@ -8,6 +8,11 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4000;
 const PING_MS = 2000;
 const FIRST_PINGS = 3;
+// After so many pings without a word from the server nothing passes any more, though the connection
+// is still there: that of a tunnel which has lost its network. Pings are counted and not seconds,
+// since a page that nobody sees may sleep for a minute between two.
+const UNHEARD_PINGS = 4;
+const OPEN_MS = 10000;
 const FULL = 1013;
 
 // Open the way to a stream. What is heard goes to the listener:
@@ -24,6 +29,9 @@ export class SocketTransport {
     this.plays = true;
     this.socket = null;
     this.failures = 0;
+    // Pings since the server was last heard.
+    this.unheard = 0;
+    // Until the next attempt, or until this one has taken too long.
     this.timer = 0;
     this.pinger = 0;
     this.retryNow = () => {
@@ -40,14 +48,19 @@ export class SocketTransport {
     const socket = new WebSocket(`${scheme}//${location.host}${this.path}/ws`);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
+    this.timer = setTimeout(() => this.abandon(), OPEN_MS);
     let wasOpen = false;
     socket.onopen = () => {
+      clearTimeout(this.timer);
       wasOpen = true;
+      this.unheard = 0;
       this.clock = new ServerClock();
       this.pingSoon(FIRST_PINGS);
       if (!this.plays) this.say({ type: "pause" });
     };
-    socket.onmessage = (event) => this.hear(event.data);
+    socket.onmessage = (event) => {
+      if (this.socket === socket) this.hear(event.data);
+    };
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
       this.socket = null;
@@ -55,6 +68,16 @@ export class SocketTransport {
       this.explain(wasOpen, event.code);
       this.reconnectLater();
     };
+  }
+
+  // Go on without a connection that nothing passes through; its end may never be told.
+  abandon() {
+    const socket = this.socket;
+    this.socket = null;
+    clearTimeout(this.pinger);
+    socket.close();
+    this.listener.onGone("reconnecting");
+    this.reconnectLater();
   }
 
   // A browser does not tell why a WebSocket was refused: asked for plainly, the server does.
@@ -76,6 +99,7 @@ export class SocketTransport {
   }
 
   reconnectLater() {
+    clearTimeout(this.timer);
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.failures);
     this.failures += 1;
     // Not all pages at once when a server comes back.
@@ -83,6 +107,7 @@ export class SocketTransport {
   }
 
   hear(data) {
+    this.unheard = 0;
     if (data instanceof ArrayBuffer) {
       const picture = readPicture(data);
       if (picture) this.listener.onPicture(picture);
@@ -103,6 +128,12 @@ export class SocketTransport {
   }
 
   pingSoon(quickOnes) {
+    if (this.unheard >= UNHEARD_PINGS) {
+      this.abandon();
+      return;
+    }
+    // The quick ones follow each other sooner than an answer may come.
+    if (quickOnes === 0) this.unheard += 1;
     this.say({ type: "ping", sent: performance.now(), round_trip_ms: this.clock.roundTripMs });
     this.pinger = setTimeout(
       () => this.pingSoon(Math.max(0, quickOnes - 1)),

@@ -139,9 +139,12 @@ export class SwitchingTransport {
     this.shownAt = [];
     this.sequence = null;
     this.asking = 0;
+    // Why the WebSocket is away, which is told when video is no longer seen.
+    this.gone = null;
     this.socket = new SocketTransport(path, {
       onHello: (message) => {
         this.sequence = null;
+        this.gone = null;
         listener.onHello(message);
       },
       onFormat: (message) => listener.onFormat(message),
@@ -149,6 +152,7 @@ export class SwitchingTransport {
       onPicture: (picture) => this.onPicture(picture),
       // While video comes, a WebSocket that does not is nobody's concern.
       onGone: (reason) => {
+        this.gone = reason;
         if (!this.shows) listener.onGone(reason);
       },
     });
@@ -167,6 +171,7 @@ export class SwitchingTransport {
   }
 
   onState(message) {
+    this.gone = null;
     if (message.state === "ended") this.closeSession();
     this.listener.onState(message);
   }
@@ -239,6 +244,7 @@ export class SwitchingTransport {
     this.shows = false;
     this.sequence = null;
     this.socket.setPlaying(this.plays);
+    if (this.gone) this.listener.onGone(this.gone);
   }
 
   dropVideo() {
