@@ -104,3 +104,20 @@ def test_the_list_notices_a_line_that_hangs(
     assert "Reconnecting" in page.inner_text("#notice")
     relay.is_held = False
     page.wait_for_selector("body:not(.away)")
+
+
+@pytest.mark.parametrize("broken", [{"body": "<h1>Gateway</h1>"}, {"json": {}}, {"status": 502}])
+def test_the_list_outlives_an_answer_that_is_none(
+    rig: Rig, open_page: Callable[..., Any], broken: dict[str, Any]
+) -> None:
+    """As a proxy gives in place of a server that is away: it says so, and asks again."""
+    serving = rig.serve()
+    serving.mount("/cam", rig.stream().hub)
+    page = open_page()
+    hurry(page, "list.js", REFRESH_MS=100)
+    page.goto(serving.url("/"))
+    page.wait_for_selector(".card")
+    page.route("**/api/streams", lambda route: route.fulfill(**broken))
+    page.wait_for_selector("body.away")
+    page.unroute("**/api/streams")
+    page.wait_for_selector("body:not(.away)")

@@ -79,8 +79,11 @@ class ListPage {
 
   start() {
     const turn = async () => {
-      if (!document.hidden) await this.refresh();
-      setTimeout(turn, REFRESH_MS);
+      try {
+        if (!document.hidden) await this.refresh();
+      } finally {
+        setTimeout(turn, REFRESH_MS);
+      }
     };
     turn();
     document.addEventListener("visibilitychange", () => {
@@ -89,19 +92,20 @@ class ListPage {
   }
 
   async refresh() {
-    let response = null;
+    let streams = null;
     try {
-      response = await ask("/api/streams");
+      const response = await ask("/api/streams");
+      if (response.status === 401 || response.status === 403) {
+        this.say("denied");
+        return;
+      }
+      // What a proxy says of a server that is away is an answer, too, but no list.
+      ({ streams } = await response.json());
+      this.say(streams.length ? "" : "none");
     } catch {
       this.say("reconnecting");
       return;
     }
-    if (!response.ok) {
-      this.say(response.status === 401 || response.status === 403 ? "denied" : "reconnecting");
-      return;
-    }
-    const { streams } = await response.json();
-    this.say(streams.length ? "" : "none");
     this.show(streams);
   }
 
