@@ -121,3 +121,52 @@ def test_the_list_outlives_an_answer_that_is_none(
     page.wait_for_selector("body.away")
     page.unroute("**/api/streams")
     page.wait_for_selector("body:not(.away)")
+
+
+def test_thumbnails_leave_nothing_behind(rig: Rig, open_page: Callable[..., Any]) -> None:
+    """One picture is kept for each card, whether others could not be decoded, and none after it."""
+    serving = rig.serve()
+    frames = rig.frames()
+    frames.put(7)
+    serving.mount("/cam", rig.stream().hub, frames.snapshots.ask)
+    page = open_page()
+    page.add_init_script("""
+      window.held = new Set();
+      const [make, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
+      URL.createObjectURL = (blob) => {
+        const url = make(blob);
+        window.held.add(url);
+        window.made = (window.made || 0) + 1;
+        return url;
+      };
+      URL.revokeObjectURL = (url) => {
+        window.held.delete(url);
+        revoke(url);
+      };
+      // While it is held, nothing is decoded.
+      const decode = Image.prototype.decode;
+      window.decoding = Promise.resolve();
+      Image.prototype.decode = async function () {
+        await window.decoding;
+        return decode.call(this);
+      };
+    """)
+    hurry(page, "list.js", REFRESH_MS=50)
+    page.goto(serving.url("/"))
+    page.wait_for_selector(".card img:not([hidden])")
+    broken = {"body": "no picture", "content_type": "image/jpeg"}
+    page.route("**/snapshot.jpg*", lambda route: route.fulfill(**broken))
+    made = page.evaluate("made")
+    until(page, lambda: page.evaluate("made") > made + 3)
+    # One that is shown, and one that is tried.
+    assert page.evaluate("held.size") <= 2
+    assert page.evaluate("document.querySelector('.card img').naturalWidth") == 320
+    page.unroute("**/snapshot.jpg*")
+    made = page.evaluate(
+        "() => { window.decoding = new Promise((go) => { window.go = go; }); return window.made; }"
+    )
+    until(page, lambda: page.evaluate("made") > made)
+    serving.unmount("/cam")
+    until(page, lambda: page.query_selector(".card") is None)
+    page.evaluate("window.go()")
+    until(page, lambda: page.evaluate("held.size") == 0)

@@ -12,12 +12,12 @@ class Card {
   constructor(stream) {
     this.path = stream.path;
     this.node = byId("card").content.firstElementChild.cloneNode(true);
-    const [link, image] = [this.find("a"), this.find("img")];
-    link.href = stream.path;
+    this.find("a").href = stream.path;
     this.find(".name").textContent = stream.name;
-    image.alt = "";
+    // Of the picture that is shown.
     this.url = "";
     this.isLoading = false;
+    this.isRemoved = false;
   }
 
   find(selector) {
@@ -37,24 +37,29 @@ class Card {
   async load() {
     if (this.isLoading) return;
     this.isLoading = true;
+    let url = "";
     try {
       const response = await ask(`${this.path}/snapshot.jpg?width=${THUMBNAIL_WIDTH}`);
       if (!response.ok) return;
-      const url = URL.createObjectURL(await response.blob());
-      const image = this.find("img");
+      url = URL.createObjectURL(await response.blob());
+      const image = new Image();
+      image.alt = "";
       image.src = url;
+      // One that cannot be decoded leaves the picture of before.
       await image.decode();
-      image.hidden = false;
-      if (this.url) URL.revokeObjectURL(this.url);
-      this.url = url;
+      if (this.isRemoved) return;
+      this.find("img").replaceWith(image);
+      [this.url, url] = [url, this.url];
     } catch {
       // The next one comes soon.
     } finally {
+      if (url) URL.revokeObjectURL(url);
       this.isLoading = false;
     }
   }
 
   remove() {
+    this.isRemoved = true;
     this.node.remove();
     if (this.url) URL.revokeObjectURL(this.url);
   }
