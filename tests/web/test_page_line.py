@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.waiting import wait_for
 from tests.web.screen import hurry, moves, until, wait_picture, wait_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.streams import NumberedStream
     from tests.web.relay import Relay
     from tests.web.rig import Rig, Serving
 
@@ -170,3 +172,32 @@ def test_thumbnails_leave_nothing_behind(rig: Rig, open_page: Callable[..., Any]
     until(page, lambda: page.query_selector(".card") is None)
     page.evaluate("window.go()")
     until(page, lambda: page.evaluate("held.size") == 0)
+
+
+def test_a_page_that_nobody_sees_costs_nothing(
+    serving: Serving, stream: NumberedStream, open_page: Callable[..., Any]
+) -> None:
+    """Whether it was opened behind another one or went there; when it is seen it plays."""
+    page = open_page()
+    said: list[str] = []
+    page.on("websocket", lambda ws: ws.on("framesent", lambda sent: said.append(str(sent))))
+    page.add_init_script("""
+      window.isHidden = true;
+      const given = (name, get) => Object.defineProperty(document, name, { get });
+      given("hidden", () => window.isHidden);
+      given("visibilityState", () => (window.isHidden ? "hidden" : "visible"));
+      window.hide = (is) => {
+        window.isHidden = is;
+        document.dispatchEvent(new Event("visibilitychange"));
+      };
+    """)
+    page.goto(serving.url("/cam"))
+    until(page, lambda: any("pause" in one for one in said))
+    wait_for(lambda: not serving.viewers() and not stream.hub.reader_count)
+    page.evaluate("hide(false)")
+    wait_picture(page)
+    assert moves(page)
+    page.evaluate("hide(true)")
+    wait_for(lambda: not serving.viewers() and not stream.hub.reader_count)
+    page.evaluate("hide(false)")
+    assert moves(page)

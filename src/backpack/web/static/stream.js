@@ -46,6 +46,8 @@ class StreamPage {
     // What cannot be decoded here may be decoded by WebRTC.
     const name = this.unable ? "webrtc" : wantedTransport(location.search);
     this.transport = openTransport(name, this.path, this.listener());
+    // It may have been opened behind another tab.
+    this.tellPlaying();
     byId("webrtc").hidden = !hasWebRtc();
     byId("webrtc").setAttribute("aria-pressed", String(this.transport.wants));
   }
