@@ -1,6 +1,7 @@
 // Decode with Media Source Extensions: what a page has that did not come over TLS or loopback.
 
 import { fragment, initSegment, parameterSets } from "./mp4.js";
+import { MOST_FAILURES } from "./webcodecs.js";
 
 // How far the playhead stays behind the newest picture. Less, and pictures that come a
 // little late find the playhead past them; more is latency.
@@ -50,13 +51,18 @@ export class VideoPlayer {
     // The newest picture when the playhead was last sent there for being stuck.
     this.sought = 0;
     this.needsKey = true;
+    // Of the decoder, since it last gave a picture.
+    this.failures = 0;
     this.watcher = 0;
     this.guard = setInterval(() => this.check(), LOOK_MS);
     video.muted = true;
     video.playsInline = true;
     video.disableRemotePlayback = true;
     video.addEventListener("error", () => {
-      if (this.source) this.restart();
+      if (!this.source) return;
+      this.failures += 1;
+      if (this.failures >= MOST_FAILURES) this.onUnable();
+      else this.restart();
     });
   }
 
@@ -200,7 +206,9 @@ export class VideoPlayer {
     while (this.inside.length && this.inside[0].timeS <= timeS + 1e-5) {
       shown = this.inside.shift().picture;
     }
-    if (shown) this.onShown(shown);
+    if (!shown) return;
+    this.failures = 0;
+    this.onShown(shown);
   }
 
   // Help where pictures have come and none is shown. A page that nobody sees shows none.

@@ -4,6 +4,10 @@ export function hasWebCodecs() {
   return isSecureContext && "VideoDecoder" in window && "EncodedVideoChunk" in window;
 }
 
+// A decoder that fails so often without a picture in between will not do it the next time either,
+// and each time costs all who watch a key frame.
+export const MOST_FAILURES = 3;
+
 // A player: format() before the first picture, push() each of them. It calls onShown(picture) for
 // what is on the screen, onLost() when only a key frame helps, and onUnable() when it never will.
 export class CanvasPlayer {
@@ -16,6 +20,7 @@ export class CanvasPlayer {
     this.decoder = null;
     this.config = null;
     this.needsKey = true;
+    this.failures = 0;
     // Capture time → picture, of those that the decoder has.
     this.inside = new Map();
   }
@@ -41,15 +46,19 @@ export class CanvasPlayer {
       error: (error) => {
         if (this.decoder !== decoder) return;
         this.decoder = null;
-        if (error.name === "NotSupportedError") this.onUnable();
-        else this.restart();
+        this.fail(error);
       },
     });
     this.decoder = decoder;
     decoder.configure(this.config);
   }
 
-  restart() {
+  fail(error) {
+    this.failures += 1;
+    if (error.name === "NotSupportedError" || this.failures >= MOST_FAILURES) {
+      this.onUnable();
+      return;
+    }
     this.reset();
     this.onLost();
   }
@@ -66,8 +75,8 @@ export class CanvasPlayer {
           data: picture.data,
         }),
       );
-    } catch {
-      this.restart();
+    } catch (error) {
+      this.fail(error);
     }
   }
 
@@ -80,6 +89,7 @@ export class CanvasPlayer {
       this.canvas.height = height;
     }
     this.context.drawImage(frame, 0, 0);
+    this.failures = 0;
     frame.close();
     if (!picture) return;
     // In order: what came before this one will not come any more.
