@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.web.screen import moves, wait_picture, wait_state
 
 if TYPE_CHECKING:
@@ -83,3 +85,26 @@ def test_where_every_decoder_fails_the_page_says_so(
     assert "cannot play" in page.inner_text("#notice")
     assert page.evaluate("appended") > 0
     assert len(asked) <= 6
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "for (const name of ['VideoDecoder', 'MediaSource']) delete window[name];",
+        BROKEN_WEBCODECS + BROKEN_MSE,
+    ],
+    ids=["none", "failing"],
+)
+def test_what_no_decoder_takes_comes_over_webrtc(
+    serving: Serving, open_page: Callable[..., Any], script: str
+) -> None:
+    """Whether there is none or each has failed; and without WebRTC the page is not called live."""
+    pytest.importorskip("backpack.gst.webrtc", exc_type=ImportError)
+    page = open_page()
+    page.add_init_script(script)
+    page.goto(serving.url("/cam"))
+    page.wait_for_selector('#stage[data-transport="webrtc"][data-state="live"]')
+    assert moves(page)
+    assert page.get_attribute("#webrtc", "aria-pressed") == "true"
+    page.click("#webrtc")
+    wait_state(page, "unable")

@@ -24,7 +24,6 @@ class StreamPage {
     this.shape = null;
     // What states are made of, see status.js.
     this.gone = "connecting";
-    this.unable = false;
     this.paused = false;
     this.stream = "waiting";
     // When the newest put frame was captured, by performance.now(); null: not known.
@@ -44,7 +43,7 @@ class StreamPage {
     this.listenToPeople();
     setInterval(() => this.refresh(), REFRESH_MS);
     // What cannot be decoded here may be decoded by WebRTC.
-    const name = this.unable ? "webrtc" : wantedTransport(location.search);
+    const name = this.player ? wantedTransport(location.search) : "webrtc";
     this.transport = openTransport(name, this.path, this.listener());
     // It may have been opened behind another tab.
     this.tellPlaying();
@@ -118,29 +117,32 @@ class StreamPage {
   usePlayer(Player) {
     if (this.player) this.player.close();
     this.player = null;
-    this.unable = !Player && !this.video;
+    byId("canvas").hidden = Player !== CanvasPlayer;
+    byId("video").hidden = Player !== VideoPlayer;
     if (!Player) return;
     const element = Player === CanvasPlayer ? byId("canvas") : byId("video");
-    byId("canvas").hidden = Player !== CanvasPlayer;
-    byId("video").hidden = Player === CanvasPlayer;
     this.player = new Player(element, {
       onShown: (picture) => this.onShown(picture),
       onLost: () => this.transport && this.transport.resync(),
       onUnable: () => {
         this.usePlayer(Player === CanvasPlayer && hasMediaSource() ? VideoPlayer : null);
-        if (this.shape && this.player) this.player.format(this.shape);
-        if (this.transport) this.transport.resync();
+        if (this.player && this.shape) this.player.format(this.shape);
+        if (this.player) this.transport.resync();
+        else this.wantWebRtc(true);
         this.refresh();
       },
     });
     this.stage.dataset.player = Player === CanvasPlayer ? "webcodecs" : "mse";
   }
 
+  get unable() {
+    return !this.player && this.transport.name !== "webrtc";
+  }
+
   // Show a video that is decoded elsewhere instead of what the player shows; null: no longer.
   useVideo(video) {
     this.video = video;
     if (this.player) this.player.element.hidden = Boolean(video);
-    this.unable = !this.player && !video;
     if (video) video.setAttribute("aria-label", `Live video of ${this.name}`);
     this.stage.dataset.transport = video ? "webrtc" : "ws";
     this.gone = null;
@@ -237,9 +239,12 @@ class StreamPage {
   }
 
   toggleWebRtc() {
-    const wants = byId("webrtc").getAttribute("aria-pressed") !== "true";
-    byId("webrtc").setAttribute("aria-pressed", String(wants));
+    this.wantWebRtc(byId("webrtc").getAttribute("aria-pressed") !== "true");
+  }
+
+  wantWebRtc(wants) {
     this.transport.want(wants);
+    byId("webrtc").setAttribute("aria-pressed", String(this.transport.wants));
   }
 
   // A page that nobody sees costs nothing.
