@@ -257,3 +257,78 @@ def test_where_the_video_and_the_line_are_gone_the_page_says_so(
     assert state_of(page) == "live"
     udp_relay.is_cut = True
     wait_state(page, "reconnecting")
+
+
+def switch_by_itself(page: Any, serving: Serving, tunnel: Relay) -> None:
+    """Open a page on a line too narrow for it, until it has found WebRTC good for a while."""
+    page.goto(serving.url("/cam", port=tunnel.port))
+    wait_picture(page)
+    tunnel.rate = 1_000_000 / 8
+    until(page, lambda: transport_of(page) == "webrtc")
+    tunnel.rate = 0
+    page.wait_for_timeout(2500)
+    until(page, lambda: transport_of(page) == "webrtc")
+
+
+def test_a_switch_that_nobody_asked_for_is_undone_where_it_becomes_worse(
+    rig: Rig,
+    open_page: Callable[..., Any],
+    relay_to: Callable[[int], Relay],
+    udp_relay: UdpRelay,
+) -> None:
+    """Also long after it was good, and while single pictures still come."""
+    stream = rig.stream(padding_bytes=10_000)
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    page = open_page()
+    lead_through(page, udp_relay)
+    hurry(page, "whep.js", TRIAL_MS=1000, MANY_SKIPS=1, FROZEN_MS=600_000)
+    switch_by_itself(page, serving, relay_to(serving.port))
+    udp_relay.loss = 0.8
+    until(page, lambda: transport_of(page) == "ws")
+    newest = max(stream.published)
+    until(page, lambda: number_on(page) >= newest)
+
+
+def test_a_switch_that_somebody_asked_for_stays(
+    rig: Rig, open_page: Callable[..., Any], udp_relay: UdpRelay
+) -> None:
+    """Whatever it shows: he may know of the line what the page cannot."""
+    stream = rig.stream(padding_bytes=10_000)
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    page = open_page()
+    lead_through(page, udp_relay)
+    hurry(page, "whep.js", TRIAL_MS=300, WATCH_MS=100, FROZEN_MS=600_000)
+    page.goto(serving.url("/cam", query="&transport=webrtc"))
+    page.wait_for_selector(WEBRTC)
+    udp_relay.loss = 0.8
+    page.wait_for_timeout(1500)
+
+    assert transport_of(page) == "webrtc"
+
+
+def test_a_switch_that_nobody_asked_for_is_undone_where_pictures_come_late(
+    rig: Rig,
+    open_page: Callable[..., Any],
+    relay_to: Callable[[int], Relay],
+    udp_relay: UdpRelay,
+) -> None:
+    """As many of them as before, and each of a while ago."""
+    serving = rig.serve()
+    serving.mount("/cam", rig.stream(padding_bytes=10_000).hub)
+    page = open_page()
+    lead_through(page, udp_relay)
+    hurry(page, "whep.js", TRIAL_MS=1000, MANY_SKIPS=1)
+    page.add_init_script("""
+      window.lateTicks = 0;
+      const ask = HTMLVideoElement.prototype.requestVideoFrameCallback;
+      HTMLVideoElement.prototype.requestVideoFrameCallback = function (then) {
+        return ask.call(this, (now, about) => {
+          then(now, { ...about, rtpTimestamp: about.rtpTimestamp - window.lateTicks });
+        });
+      };
+    """)
+    switch_by_itself(page, serving, relay_to(serving.port))
+    page.evaluate("window.lateTicks = 3 * 90_000")
+    until(page, lambda: transport_of(page) == "ws")

@@ -14,8 +14,10 @@ const LONGEST_PAUSE_MS = 300000;
 // So many skips in so long, and the WebSocket keeps falling behind.
 const MANY_SKIPS = 4;
 const SKIPS_MS = 20000;
-// What WebRTC shows in so long must not be less than the WebSocket did.
+// What WebRTC shows in so long must not be less than the WebSocket did, nor so much later, nor less
+// than half of what it showed at first.
 const TRIAL_MS = 6000;
+const LATER_MS = 500;
 
 // RTP counts 90,000 ticks a second, in 32 bits.
 const TICKS_PER_MS = 90;
@@ -26,6 +28,10 @@ export function hasWebRtc() {
     "RTCPeerConnection" in window &&
     "requestVideoFrameCallback" in HTMLVideoElement.prototype
   );
+}
+
+function middleOf(numbers) {
+  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 }
 
 // One session of WHEP, from its offer to its end. It calls onFrame(ticks) for each picture on the
@@ -133,10 +139,13 @@ export class SwitchingTransport {
     this.shows = false;
     this.pauseMs = FIRST_PAUSE_MS;
     this.notBeforeMs = 0;
-    this.trial = null;
-    // When the WebSocket skipped pictures, and when it showed some.
+    // What the pictures on the screen have to be at least: how many in TRIAL_MS, and how late.
+    this.measure = null;
+    // When the WebSocket skipped pictures.
     this.skips = [];
-    this.shownAt = [];
+    // Of the pictures on the screen, whoever brought them: when, and how late.
+    this.seen = [];
+    this.judgeAtMs = Infinity;
     this.sequence = null;
     this.asking = 0;
     // Why the WebSocket is away, which is told when video is no longer seen.
@@ -181,18 +190,38 @@ export class SwitchingTransport {
   consider() {
     const now = performance.now();
     this.skips = this.skips.filter((at) => now - at < SKIPS_MS);
-    this.shownAt = this.shownAt.filter((at) => now - at < TRIAL_MS);
-    if (this.trial && now - this.trial.since > TRIAL_MS) this.judge();
+    this.seen = this.seen.filter(({ at }) => now - at < TRIAL_MS);
+    if (now > this.judgeAtMs) this.judge();
     const falls = this.skips.length >= MANY_SKIPS;
     if (this.plays && !this.session && now > this.notBeforeMs && (this.wants || falls)) this.begin();
   }
 
-  // Whoever asked for WebRTC keeps it while it shows anything at all.
+  // What was seen of late, and no more than that.
+  look() {
+    const lates = this.seen.map(({ lateMs }) => lateMs).filter((lateMs) => lateMs !== null);
+    return { shown: this.seen.length, lateMs: lates.length ? middleOf(lates) : null };
+  }
+
+  // Whoever asked for WebRTC keeps it while it shows anything at all. A line that nobody chose
+  // may become worse at any time, so it is judged as long as it is in use.
   judge() {
-    const { shown, before } = this.trial;
-    this.trial = null;
-    if (!this.wants && shown < before) this.giveUp();
-    else this.pauseMs = FIRST_PAUSE_MS;
+    const { shown, lateMs } = this.look();
+    const { measure } = this;
+    const isLater =
+      lateMs !== null && measure.lateMs !== null && lateMs > measure.lateMs + LATER_MS;
+    if (!this.wants && (shown < measure.shown || isLater)) {
+      this.giveUp();
+      return;
+    }
+    this.pauseMs = FIRST_PAUSE_MS;
+    this.judgeAtMs = performance.now() + TRIAL_MS;
+    if (measure.isOfBefore) {
+      this.measure = {
+        shown: Math.max(measure.shown, shown / 2),
+        lateMs: measure.lateMs ?? lateMs,
+        isOfBefore: false,
+      };
+    }
   }
 
   begin() {
@@ -217,14 +246,23 @@ export class SwitchingTransport {
       this.shows = true;
       this.dropVideo();
       this.video = this.session.video;
-      this.trial = { since: performance.now(), shown: 0, before: this.shownAt.length };
+      this.measure = { ...this.look(), isOfBefore: true };
+      this.judgeAtMs = performance.now() + TRIAL_MS;
+      this.seen = [];
       this.skips = [];
       this.listener.onElement(this.video);
       this.socket.setPlaying(false);
       this.askState();
     }
-    if (this.trial) this.trial.shown += 1;
-    this.listener.onShown({ ticks, repeat: false });
+    const picture = { ticks, repeat: false };
+    this.see(picture);
+    this.listener.onShown(picture);
+  }
+
+  see(picture) {
+    // A repeat shows an old frame, which is no lateness of the line.
+    const lateMs = picture.repeat ? null : this.latencyMs(picture);
+    this.seen.push({ at: performance.now(), lateMs });
   }
 
   giveUp() {
@@ -236,7 +274,7 @@ export class SwitchingTransport {
   // The video stays on the screen until the WebSocket has a newer picture.
   closeSession() {
     clearTimeout(this.asking);
-    this.trial = null;
+    this.judgeAtMs = Infinity;
     if (!this.session) return;
     this.session.close();
     if (!this.shows) this.session.video.remove();
@@ -283,7 +321,8 @@ export class SwitchingTransport {
 
   shown(picture) {
     if (picture.ticks !== undefined) return;
-    this.shownAt.push(performance.now());
+    // What was on its way when video took over.
+    if (!this.shows) this.see(picture);
     if (this.video && !this.session) {
       this.listener.onElement(null);
       this.dropVideo();
