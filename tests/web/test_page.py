@@ -17,6 +17,7 @@ from tests.numbered import numbered
 from tests.waiting import wait_for
 from tests.web.rig import TOKEN
 from tests.web.screen import (
+    hurry,
     moves,
     note_states,
     noted_states,
@@ -424,6 +425,25 @@ def test_controls_leave_a_live_picture_alone(
     until(page, lambda: page.evaluate(f"{opacity} === '0'"))
     page.mouse.move(50, 50)
     until(page, lambda: page.evaluate(f"{opacity} === '1'"))
+
+
+def test_controls_stay_for_the_keyboard_and_not_for_a_click(
+    serving: Serving, open_page: Callable[..., Any]
+) -> None:
+    """A button that was clicked keeps the focus, and nobody is there any more."""
+    page = open_page()
+    hurry(page, "stream.js", IDLE_MS=300)
+    page.goto(serving.url("/cam"))
+    wait_picture(page)
+    opacity = "getComputedStyle(document.querySelector('.tools')).opacity"
+    page.click("#pause")
+    page.click("#pause")
+    page.mouse.move(50, 50)
+    until(page, lambda: page.evaluate(f"{opacity} === '0'"))
+    page.keyboard.press("Tab")
+    page.wait_for_selector(".stage.idle")
+    page.wait_for_timeout(500)
+    assert page.evaluate(f"{opacity} === '1'")
 
 
 def test_an_unknown_transport_is_the_first_one(
