@@ -1,7 +1,7 @@
 """
 Be a streaming process that can be killed: serve numbered pictures at a given port.
 
-Usage: python -m tests.web.process PORT FIRST_NUMBER
+Usage: python -m tests.web.process PORT
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main() -> None:
     with main_loop() as loop, ExitStack() as stack:
         rig = Rig(loop, stack)
         stream = rig.stream()
-        serving = rig.serve(port=int(sys.argv[1]))
+        serving = rig.serve(port=int(sys.argv[1]), allowed_hosts=("spy.test",))
         serving.mount("/cam", stream.hub)
         sys.stdout.write(f"{serving.port}\n")
         sys.stdout.flush()

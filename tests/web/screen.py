@@ -107,6 +107,12 @@ def hurry(page: Any, module: str, **constants: int) -> None:
     )
 
 
+def is_grey(page: Any) -> bool:
+    """Tell whether the picture, or the thumbnail, is shown without its colours."""
+    shown = "document.querySelector('.picture:not([hidden]), .thumbnail img')"
+    return "grayscale(1)" in str(page.evaluate(f"getComputedStyle({shown}).filter"))
+
+
 def moves(page: Any) -> bool:
     """Tell whether the picture becomes another one, soon."""
     before = number_on(page)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.waiting import wait_for
-from tests.web.screen import hurry, moves, until, wait_picture, wait_state
+from tests.web.screen import hurry, is_grey, moves, until, wait_picture, wait_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def test_a_line_that_hangs_is_noticed(
     wait_picture(page)
     relay.is_held = True
     wait_state(page, "reconnecting")
-    assert "stale" in page.get_attribute("#stage", "class")
+    until(page, lambda: is_grey(page))
     relay.is_held = False
     wait_picture(page)
 
