@@ -4,9 +4,11 @@ import base64
 import contextlib
 import json
 import random
+import re
 import socket
 import threading
 import time
+import zlib
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -441,6 +443,84 @@ def test_a_body_that_is_too_large_is_refused(serving: Serving) -> None:
     head = f"POST /cam HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
     answer = raw(serving.port, f"{head}Content-Length: 1000000000\r\n\r\n".encode())
     assert b" 413 " in answer[:20]
+
+
+WAITING = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+AUTHORIZED = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+
+
+def is_cut(line: socket.socket, data: bytes, most: int) -> bool:
+    """Send again and again, and tell whether the server has cut the connection before the most."""
+    sent = 0
+    with contextlib.suppress(OSError):
+        while sent < most:
+            sent += line.send(data)
+        return False
+    return True
+
+
+def test_requests_behind_one_that_takes_long_are_bounded(serving: Serving) -> None:
+    """Who sends more and more of them is cut off before they fill the memory."""
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=10) as line:
+        line.sendall(f"GET /cam/stream.mjpg HTTP/1.1\r\n{AUTHORIZED}\r\n".encode())
+        assert b" 200 " in line.recv(100)
+        assert is_cut(line, WAITING * 1000, 30_000_000)
+
+
+def test_requests_that_nobody_waits_for_are_bounded(rig: Rig) -> None:
+    """Also where each is answered at once: an answer makes room for one request, and no more."""
+    serving = rig.serve(limits=Limits(ahead_bytes=2000))
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=10) as line:
+        assert is_cut(line, WAITING * 100, 3_000_000)
+
+
+def test_requests_behind_a_body_are_bounded(serving: Serving) -> None:
+    """Those that come in one piece with its end are counted like all others."""
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=10) as line:
+        head = f"POST /cam/whep HTTP/1.1\r\n{AUTHORIZED}Content-Type: application/sdp\r\n"
+        line.sendall(f"{head}Content-Length: 20000\r\n\r\n".encode() + b"x" * 19_999)
+        line.sendall(b"x" + WAITING * 500)
+        answers = b""
+        with contextlib.suppress(OSError):
+            while answers.count(b"HTTP/1.1 ") < 501 and (chunk := line.recv(65536)):
+                answers += chunk
+    assert answers.count(b"HTTP/1.1 ") < 501
+
+
+def test_some_requests_at_once_are_answered(serving: Serving) -> None:
+    """In their order, and a body may be far longer than a head."""
+    post = f"POST /cam/whep HTTP/1.1\r\n{AUTHORIZED}Content-Type: application/sdp\r\n"
+    body = b"x" * 30_000
+    answers = raw(
+        serving.port,
+        f"{post}Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
+        + WAITING * 50
+        + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    )
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"400", *[b"200"] * 51]
+
+
+def test_a_connection_ends_after_many_requests(rig: Rig) -> None:
+    """It is said in the last answer, as browsers and programs expect it."""
+    serving = rig.serve(limits=Limits(requests=3))
+    answers = raw(serving.port, WAITING * 5).lower()
+
+    assert answers.count(b"http/1.1 200") == 3
+    assert answers.count(b"connection: close") == 1
+
+
+def test_a_packed_body_stays_packed(rig: Rig, stream: NumberedStream) -> None:
+    """Some bytes cannot become megabytes before anybody has looked at them."""
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    packed = zlib.compress(b"v=0\r\n" * 10_000)
+    kind = {"Content-Type": "application/sdp", "Content-Encoding": "deflate"}
+
+    assert len(packed) < 1000
+    # Unpacked it would be too much.
+    assert serving.ask("/cam/whep", method="POST", headers=kind, body=packed).status == 400
 
 
 def test_connections_are_limited(rig: Rig) -> None:

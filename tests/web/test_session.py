@@ -354,6 +354,18 @@ def test_nonsense_ends_its_own_connection_only(serving: Serving) -> None:
     wait_for(lambda: serving.viewers() == 0)
 
 
+def test_a_page_may_say_much_in_the_course_of_time(serving: Serving) -> None:
+    """What limits the requests of a connection does not count what comes over a WebSocket."""
+
+    async def work(viewer: Viewer) -> None:
+        for _ in range(8000):
+            await viewer.ws.send_bytes(SHOWN.pack(0))
+        before = len(viewer.pictures)
+        await viewer.until(lambda: len(viewer.pictures) > before + 20)
+
+    watch(serving, work)
+
+
 def test_closing_the_server_says_goodbye(rig: Rig, stream: NumberedStream) -> None:
     """Viewers are disconnected, with the code for that."""
     serving = rig.serve()

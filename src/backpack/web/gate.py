@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack.web.aio import aiohttp, web
+
 __all__ = ["Gate", "GateKeeper", "Limits"]
 
 
@@ -27,6 +29,9 @@ class Limits:
             behind a tunnel or a proxy every viewer comes from there.
         head_seconds: Until the head of a request is there.
         head_bytes: Of a request's head.
+        ahead_bytes: Of further requests while one is answered. Each of them
+            takes many times its length in memory, and nothing else stops them.
+        requests: On one connection, which is closed then, as by other servers.
         send_buffer_bytes: Of the kernel, for a connection. Small: what lies in
             there can no longer be skipped.
 
@@ -36,6 +41,8 @@ class Limits:
     connections_per_address: int = 64
     head_seconds: float = 10.0
     head_bytes: int = 64 * 1024
+    ahead_bytes: int = 16 * 1024
+    requests: int = 1000
     send_buffer_bytes: int = 128 * 1024
 
 
@@ -54,9 +61,9 @@ class GateKeeper:
         # By the transport's identity: what aiohttp knows of a connection.
         self._gates: dict[int, Gate] = {}
 
-    def gate_of(self, transport: asyncio.BaseTransport | None) -> Gate | None:
-        """Give the gate that a request came in by."""
-        return self._gates.get(id(transport))
+    def gate_of(self, request: web.BaseRequest) -> Gate | None:
+        """Give the gate that a request came in by; None: its connection is gone."""
+        return self._gates.get(id(request.transport))
 
     def enter(self, gate: Gate, transport: asyncio.BaseTransport, address: str) -> bool:
         """Count a connection in, or say that there are too many."""
@@ -99,8 +106,14 @@ class Gate(asyncio.Protocol):
         self._address = ""
         # Runs while a head is awaited, or has begun to come.
         self._timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        # What came and belongs to no request that has begun: a head that is not
+        # complete, and requests that wait in aiohttp for their turn.
+        self._ahead_bytes = 0
         self._is_busy = False
+        self._is_upgraded = False
+        self._requests = 0
+        # Of the newest request.
+        self._body: aiohttp.StreamReader | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let a connection in, or cut it."""
@@ -123,14 +136,19 @@ class Gate(asyncio.Protocol):
         """Pass on what came, unless it is too much for a head."""
         if self._inner is None:
             return
-        if not self._is_busy:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._keeper.limits.head_bytes:
-                self.abort()
-                return
-            if self._timer is None:
+        body = self._body
+        if self._is_upgraded:
+            self._inner.data_received(data)
+        elif body is not None and not body.is_eof():
+            # aiohttp stops reading where a body comes faster than it is wanted. The
+            # head of the next request may come in one piece with the end.
+            before = body.total_bytes
+            self._inner.data_received(data)
+            self._count(len(data) - (body.total_bytes - before))
+        elif self._count(len(data)):
+            if self._timer is None and not self._is_busy:
                 self._await_head()
-        self._inner.data_received(data)
+            self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Pass on that nothing more will come."""
@@ -153,20 +171,48 @@ class Gate(asyncio.Protocol):
             self._keeper.leave(self._transport, self._address)
             self._inner.connection_lost(exc)
 
-    def begin(self) -> None:
+    def begin(self, request: web.BaseRequest) -> None:
         """Learn that the head of a request is there, and its answer is made."""
         self._stop_timer()
         self._is_busy = True
+        self._requests += 1
+        self._body = request.content
+        # Of the body what has come by now.
+        own = _head_bytes(request) + request.content.total_bytes
+        self._ahead_bytes = max(0, self._ahead_bytes - own)
+        self._count(0)
 
     def done(self) -> None:
         """Learn that a request is answered: the next head may come. How long, aiohttp knows."""
         self._is_busy = False
-        self._head_bytes = 0
+
+    @property
+    def is_last(self) -> bool:
+        """
+        Tell whether the connection should end with this request.
+
+        What is known of the size of requests is true but for the odd blank, and
+        the blanks of all of them would add up.
+        """
+        return self._requests >= self._keeper.limits.requests
+
+    def upgraded(self) -> None:
+        """Learn that no more requests come but messages, whose sizes aiohttp limits."""
+        self._is_upgraded = True
 
     def abort(self) -> None:
         """Cut the connection."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _count(self, size: int) -> bool:
+        """Count what came, and tell whether that may be; else the connection is cut."""
+        self._ahead_bytes += size
+        limits = self._keeper.limits
+        if self._ahead_bytes <= (limits.ahead_bytes if self._is_busy else limits.head_bytes):
+            return True
+        self.abort()
+        return False
 
     def _await_head(self) -> None:
         loop = asyncio.get_running_loop()
@@ -176,6 +222,12 @@ class Gate(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _head_bytes(request: web.BaseRequest) -> int:
+    """Tell how long a request's head was, as nearly every client writes it."""
+    line = f"{request.method} {request.raw_path} HTTP/1.1\r\n"
+    return len(line) + sum(len(name) + len(value) + 4 for name, value in request.raw_headers) + 2
 
 
 def _is_own(address: str) -> bool:

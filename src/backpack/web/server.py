@@ -94,7 +94,8 @@ class Server:
             sock = _listen(self._settings)
             undo.callback(sock.close)
             port: int = sock.getsockname()[1]
-            self._site = Site(self._settings, f"{socket.gethostname()}:{port}")
+            instance = f"{socket.gethostname()}:{port}"
+            self._site = Site(self._settings, instance, on_upgraded=self._on_upgraded)
             self._crossing = Crossing()
             undo.callback(self.close)
             self._whep = Whep(
@@ -190,6 +191,8 @@ class Server:
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             max_field_size=LONGEST_FIELD_BYTES,
             lingering_time=1.0,
+            # Nobody has to pack an offer, and a small body could become a huge one.
+            auto_decompress=False,
         )
         self._listener = await loop.create_server(
             lambda: Gate(self._gates, http),
@@ -200,15 +203,23 @@ class Server:
         )
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        gate = self._gates.gate_of(request.transport)
+        gate = self._gates.gate_of(request)
         assert self._site is not None  # noqa: S101 - made before anybody can ask
         if gate is not None:
-            gate.begin()
+            gate.begin(request)
         try:
-            return await self._site.answer(request)
+            response = await self._site.answer(request)
         finally:
             if gate is not None:
                 gate.done()
+        if gate is not None and gate.is_last and not response.prepared:
+            response.force_close()
+        return response
+
+    def _on_upgraded(self, request: web.BaseRequest) -> None:
+        gate = self._gates.gate_of(request)
+        if gate is not None:
+            gate.upgraded()
 
     async def _stop(self) -> None:
         if self._listener is not None:

@@ -52,11 +52,19 @@ class Site:
     Args:
         settings: What the server was asked to be.
         instance: Tells its cookie from those of others.
+        on_upgraded: Called with a request whose connection is a WebSocket now.
 
     """
 
-    def __init__(self, settings: WebServerSettings, instance: str) -> None:
+    def __init__(
+        self,
+        settings: WebServerSettings,
+        instance: str,
+        *,
+        on_upgraded: Callable[[web.BaseRequest], None],
+    ) -> None:
         self._settings = settings
+        self._on_upgraded = on_upgraded
         self._files = Files()
         self._entrance = Entrance(settings, instance, self._files)
         # Path → stream. Replaced, never changed.
@@ -201,6 +209,7 @@ class Site:
         if not ws.can_prepare(request):
             return refuse(426, "This is for WebSockets.", {"Upgrade": "websocket"})
         await ws.prepare(request)
+        self._on_upgraded(request)
         if self.is_full():
             await ws.close(code=_TRY_AGAIN_LATER, message=b"full")
             return ws
