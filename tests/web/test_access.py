@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from backpack.web.access import Doorkeeper, Entry, host_name
+from backpack.web.access import Doorkeeper, Entry, cookies_named, host_name
 from backpack.web.settings import WebServerSettings
 
 TOKEN = "0123456789abcdef"
@@ -116,6 +116,12 @@ def test_cookies_of_two_servers_have_two_names() -> None:
     """Cookies know no ports, so a name for all would be overwritten by the next server."""
     assert keeper("here:8080").cookie_name != keeper("here:8081").cookie_name
     assert keeper("here:8080").cookie_name == keeper("here:8080").cookie_name
+
+
+def test_ones_own_cookie_is_found_among_others() -> None:
+    """In any header, however often, and only by its whole name."""
+    headers = ['x={"a": "b c"}; ours=1', "ours2=2;ours=3;  ours = 4 ; yours=ours=5", "ours", ""]
+    assert cookies_named("ours", headers) == ["1", "3", "4", ""]
 
 
 def test_the_cookie_is_not_the_token() -> None:

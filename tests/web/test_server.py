@@ -191,6 +191,29 @@ def test_the_cookie_outlives_the_server(rig: Rig, stream: NumberedStream) -> Non
     assert third.ask("/", login=False, headers=inside).status == 401
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        *("a=1", "k:v=1", "foo/bar=1", 'x={"a": "b c"}', "x=[1, 2]", "x=a b", "a@b=1", "b,c=2"),
+        *('x="2|1:0|10:123"', 'x="', "x=café", "émoji=1", "=", "x", "", "x=\xff"),
+    ],
+)
+def test_a_foreign_cookie_locks_nobody_out(serving: Serving, other: str) -> None:
+    """Cookies know no ports: programs on other ones set theirs, and odd ones, for the same host."""
+    (cookie,) = cookie_of(serving.ask(f"/?token={TOKEN}", login=False)).values()
+    ours = f"{cookie.key}={cookie.value}"
+    for sent, status in (
+        (f"{other}; {ours}", 200),
+        (f"{ours}; {other}", 200),
+        (f"{cookie.key}=theirs; {other};{ours}", 200),
+        (other, 401),
+    ):
+        for encoding in ("utf-8", "latin-1"):
+            # As http.client wants it: text of which each character is a byte.
+            headers = {"Cookie": sent.encode(encoding).decode("latin-1")}
+            assert serving.ask("/cam", login=False, headers=headers).status == status
+
+
 def test_over_tls_the_cookie_stays_there(rig: Rig, certificate: tuple[Path, Path]) -> None:
     """HTTPS with the given certificate; the cookie never goes over plain HTTP."""
     cert, key = map(str, certificate)

@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from backpack.web.settings import WebServerSettings
 
-__all__ = ["Doorkeeper", "Entry", "host_name"]
+__all__ = ["Doorkeeper", "Entry", "cookies_named", "host_name"]
 
 
 class Entry(enum.Enum):
@@ -55,6 +57,18 @@ def host_name(host: str) -> str | None:
     if odd or not name or not host.isascii() or not host.isprintable() or " " in host:
         return None
     return name
+
+
+def cookies_named(name: str, headers: Iterable[str]) -> list[str]:
+    """
+    Give the values of one's own cookie in the Cookie headers of a request.
+
+    What surrounds it is of other programs at the same host, and often no cookie
+    by the book: parsers stumble over it, and lose those behind. There may be
+    several, since a page of another port can set one of the same name.
+    """
+    pairs = (pair.partition("=") for header in headers for pair in header.split(";"))
+    return [value.strip() for key, _, value in pairs if key.strip() == name]
 
 
 class Doorkeeper:

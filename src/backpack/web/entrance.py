@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from backpack.web.access import Doorkeeper, Entry, host_name
+from backpack.web.access import Doorkeeper, Entry, cookies_named, host_name
 from backpack.web.aio import web
 from backpack.web.answers import Files, refuse
 from backpack.web.guesses import Guesses
@@ -103,10 +103,10 @@ class Entrance:
     async def _identify(self, request: web.BaseRequest) -> Entry | web.Response:
         token = request.query.get("token")
         header = request.headers.get("Authorization")
-        cookie = request.cookies.get(self._keeper.cookie_name)
-        entry = self._keeper.look(cookie=cookie)
-        if entry.is_in:
-            return entry
+        for cookie in cookies_named(self._keeper.cookie_name, request.headers.getall("Cookie", [])):
+            entry = self._keeper.look(cookie=cookie)
+            if entry.is_in:
+                return entry
         address = request.remote or ""
         shut_out = self._guesses.is_shut_out(address, time.monotonic())
         if shut_out and token is None and _is_password(header):
