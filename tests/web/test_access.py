@@ -137,7 +137,15 @@ def test_a_page_of_our_own_is_known_by_its_origin() -> None:
     for entry in (Entry.COOKIE, Entry.HEADER, Entry.OPEN):
         assert door.origin_is_ours("http://localhost:9000", "localhost:9000", entry)
         assert door.origin_is_ours("https://CAM.example.org", "cam.example.org", entry)
-        for origin in ("http://localhost:9001", "http://evil.example", "null", "", "file://"):
+        for origin in (
+            "http://localhost:9001",
+            "http://evil.example",
+            "null",
+            "",
+            "file://",
+            "http://[",
+            "http://℀",
+        ):
             assert not door.origin_is_ours(origin, "localhost:9000", entry)
 
 

@@ -311,6 +311,8 @@ def test_a_websocket_of_a_foreign_page_is_refused(serving: Serving) -> None:
         "http://evil.example",
         "http://localhost:9001",
         "http://localhost",
+        "http://[",
+        "http://\xe2\x84\x80",  # of a sign that Unicode takes apart into a/c, in UTF-8
         "null",
         None,
     ):
@@ -574,6 +576,11 @@ def test_nonsense_harms_nobody(serving: Serving, caplog: pytest.LogCaptureFixtur
         "Authorization: Basic YTpi\r\nContent-Length: 3\r\n\r\nabc"
     ).encode()
     pick = random.Random(4)
+    for piece, instead in (
+        *((b"/cam/ws", b"http://[/"), (b"MDEy", b"\xff"), (b": 13", b": \xff")),
+        (b"/cam/ws?", b"/cam?x=\xff&"),
+    ):
+        assert b" 500 " not in raw(serving.port, good.replace(piece, instead), seconds=0.5)
     for _ in range(150):
         request = bytearray(good)
         for _ in range(pick.randint(1, 12)):
@@ -589,4 +596,5 @@ def test_nonsense_harms_nobody(serving: Serving, caplog: pytest.LogCaptureFixtur
 
     assert serving.ask("/cam").status == 200
     assert "fault" not in caplog.text
+    assert "Traceback" not in caplog.text
     wait_for(lambda: serving.viewers() == 0)

@@ -134,7 +134,10 @@ class Doorkeeper:
         """
         if origin is None:
             return entry is not Entry.COOKIE
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
 
     @property

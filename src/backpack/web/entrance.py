@@ -83,7 +83,8 @@ class Entrance:
     def without_token(self, request: web.BaseRequest) -> web.Response:
         """Lead from a page's address that holds the token to the one without."""
         rest = [(name, value) for name, value in request.query.items() if name != "token"]
-        query = f"?{urlencode(rest)}" if rest else ""
+        # Bytes that are no text come in as such, and could not be written.
+        query = f"?{urlencode(rest, errors='replace')}" if rest else ""
         # Of the path alone, which begins with one slash: it leads to no other host.
         location = request.rel_url.raw_path + query
         return refuse(303, "Go on without the token.", {"Location": location})

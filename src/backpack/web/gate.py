@@ -134,21 +134,19 @@ class Gate(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came, unless it is too much for a head."""
-        if self._inner is None:
-            return
         body = self._body
         if self._is_upgraded:
-            self._inner.data_received(data)
+            self._pass_on(data)
         elif body is not None and not body.is_eof():
             # aiohttp stops reading where a body comes faster than it is wanted. The
             # head of the next request may come in one piece with the end.
             before = body.total_bytes
-            self._inner.data_received(data)
+            self._pass_on(data)
             self._count(len(data) - (body.total_bytes - before))
         elif self._count(len(data)):
             if self._timer is None and not self._is_busy:
                 self._await_head()
-            self._inner.data_received(data)
+            self._pass_on(data)
 
     def eof_received(self) -> bool | None:
         """Pass on that nothing more will come."""
@@ -204,6 +202,15 @@ class Gate(asyncio.Protocol):
         """Cut the connection."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _pass_on(self, data: bytes) -> None:
+        if self._inner is None:
+            return
+        try:
+            self._inner.data_received(data)
+        except ValueError:
+            # An address that is none, to aiohttp 3.8; asyncio would log a traceback.
+            self.abort()
 
     def _count(self, size: int) -> bool:
         """Count what came, and tell whether that may be; else the connection is cut."""

@@ -206,7 +206,7 @@ class Site:
             max_msg_size=LARGEST_MESSAGE_BYTES,
             timeout=1.0,
         )
-        if not ws.can_prepare(request):
+        if not _can_upgrade(ws, request):
             return refuse(426, "This is for WebSockets.", {"Upgrade": "websocket"})
         await ws.prepare(request)
         self._on_upgraded(request)
@@ -296,6 +296,14 @@ def _split(path: str, names: set[str]) -> tuple[str, str]:
         if part in names and place > 1:
             return "/".join(parts[:place]), part
     return path, ""
+
+
+def _can_upgrade(ws: web.WebSocketResponse, request: web.BaseRequest) -> bool:
+    try:
+        return bool(ws.can_prepare(request))
+    except ValueError:
+        # A header that is no text: aiohttp 3.14 does not foresee that.
+        return False
 
 
 def _let_embed(response: web.StreamResponse, entry: Entry) -> None:
