@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import json
 import random
 import re
@@ -417,6 +418,13 @@ def test_numbers_that_cannot_be_had_are_none(
     assert "/bad cannot be asked" in caplog.text
 
 
+def answers(serving: Serving) -> bool:
+    """Tell whether a server has a place and an answer."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return serving.ask("/healthz").status == 200
+    return False
+
+
 # --- bad clients ------------------------------------------------------------------
 
 
@@ -559,12 +567,68 @@ def test_connections_are_limited(rig: Rig) -> None:
             assert b"200" in line.recv(1000)
         assert raw(serving.port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
 
-    def answers() -> bool:
-        with contextlib.suppress(OSError):
-            return serving.ask("/healthz").status == 200
-        return False
+    wait_for(lambda: answers(serving))
 
-    wait_for(answers)
+
+def test_a_tls_handshake_takes_a_place(rig: Rig, certificate: tuple[Path, Path]) -> None:
+    """Who connects and says nothing counts; when he goes there is room again."""
+    cert, key = map(str, certificate)
+    serving = rig.serve(limits=Limits(connections=3), certificate=cert, key=key)
+    with contextlib.ExitStack() as lines:
+        silent = [socket.create_connection(("127.0.0.1", serving.port)) for _ in range(3)]
+        for line in silent:
+            lines.enter_context(line)
+        assert raw(serving.port, b"", seconds=30) == b""
+        for line in silent:
+            line.setblocking(False)  # noqa: FBT003 - its own call
+            with pytest.raises(BlockingIOError):
+                line.recv(1)
+    wait_for(lambda: answers(serving))
+
+
+def test_a_tls_handshake_that_never_ends_is_cut_off(
+    rig: Rig, certificate: tuple[Path, Path]
+) -> None:
+    """As a head is; the place is free again, also where it was no handshake at all."""
+    cert, key = map(str, certificate)
+    limits = Limits(connections=1, head_seconds=0.5)
+    serving = rig.serve(limits=limits, certificate=cert, key=key)
+    for said in (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"):
+        begin = time.monotonic()
+        raw(serving.port, said, seconds=20)
+        assert time.monotonic() - begin < 10
+        wait_for(lambda: answers(serving))
+
+
+def test_who_takes_nothing_is_cut_off(rig: Rig) -> None:
+    """A client that asks and does not read keeps its place but for a while."""
+    serving = rig.serve(limits=Limits(connections=2, stuck_seconds=0.5))
+    asking = b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with contextlib.ExitStack() as lines:
+        for _ in range(2):
+            line = lines.enter_context(socket.socket())
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            line.connect(("127.0.0.1", serving.port))
+            # For more than the buffers on the way hold.
+            line.sendall(asking * 200)
+        other = lines.enter_context(wait_for(lambda: asker(serving.port)))
+
+        def both_are_gone() -> bool:
+            other.sendall(WAITING)
+            return bool(other.recv(4096)) and answers(serving)
+
+        wait_for(both_are_gone)
+
+
+def asker(port: int) -> socket.socket | None:
+    """Connect and get an answer, or nothing where there is no place."""
+    line = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with contextlib.suppress(OSError):
+        line.sendall(WAITING)
+        if line.recv(4096):
+            return line
+    line.close()
+    return None
 
 
 def test_nonsense_harms_nobody(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
 
     from backpack.web.aio import aiohttp, web
 
@@ -27,7 +27,10 @@ class Limits:
         connections: All together.
         connections_per_address: From one address. Not for this machine's own:
             behind a tunnel or a proxy every viewer comes from there.
-        head_seconds: Until the head of a request is there.
+        head_seconds: Until the head of a request is there, and until a TLS
+            handshake is through. Connections count from the beginning of it.
+        stuck_seconds: Until a connection ends that takes nothing of what waits
+            to be sent. The kernel counts: also where aiohttp has closed it.
         head_bytes: Of a request's head.
         ahead_bytes: Of further requests while one is answered. Each of them
             takes many times its length in memory, and nothing else stops them.
@@ -40,6 +43,7 @@ class Limits:
     connections: int = 512
     connections_per_address: int = 64
     head_seconds: float = 10.0
+    stuck_seconds: float = 20.0
     head_bytes: int = 64 * 1024
     ahead_bytes: int = 16 * 1024
     requests: int = 1000
@@ -58,25 +62,25 @@ class GateKeeper:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._of_address: Counter[str] = Counter()
-        # By the transport's identity: what aiohttp knows of a connection.
+        # By the identity of aiohttp's protocol, which a request knows.
         self._gates: dict[int, Gate] = {}
 
     def gate_of(self, request: web.BaseRequest) -> Gate | None:
         """Give the gate that a request came in by; None: its connection is gone."""
-        return self._gates.get(id(request.transport))
+        return self._gates.get(id(request.protocol))
 
-    def enter(self, gate: Gate, transport: asyncio.BaseTransport, address: str) -> bool:
+    def enter(self, gate: Gate, inner: asyncio.Protocol, address: str) -> bool:
         """Count a connection in, or say that there are too many."""
         many = self._of_address[address] >= self.limits.connections_per_address
         if len(self._gates) >= self.limits.connections or (many and not _is_own(address)):
             return False
         self._of_address[address] += 1
-        self._gates[id(transport)] = gate
+        self._gates[id(inner)] = gate
         return True
 
-    def leave(self, transport: asyncio.BaseTransport, address: str) -> None:
-        """Count a connection out."""
-        if self._gates.pop(id(transport), None) is not None:
+    def leave(self, inner: asyncio.Protocol, address: str) -> None:
+        """Count a connection out. Idempotent."""
+        if self._gates.pop(id(inner), None) is not None:
             self._of_address[address] -= 1
             # Addresses that are gone must not pile up.
             self._of_address += Counter()
@@ -94,15 +98,23 @@ class Gate(asyncio.Protocol):
     Args:
         keeper: Who counts.
         inner: aiohttp's protocol of this connection.
+        context: For TLS. None: without.
 
     """
 
-    def __init__(self, keeper: GateKeeper, inner: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(
+        self, keeper: GateKeeper, inner: asyncio.Protocol, context: ssl.SSLContext | None = None
+    ) -> None:
         self._keeper = keeper
-        self._make_inner = inner
-        # None: not connected, or refused at once.
-        self._inner: asyncio.Protocol | None = None
+        self._inner = inner
+        self._context = context
+        # Whether aiohttp knows of the connection.
+        self._is_open = False
         self._transport: asyncio.Transport | None = None
+        # Kept: asyncio itself holds its tasks but weakly.
+        self._handshake: asyncio.Task[None] | None = None
+        # What came in one piece with the end of the handshake, before asyncio has told of that.
+        self._early = b""
         self._address = ""
         # Runs while a head is awaited, or has begun to come.
         self._timer: asyncio.TimerHandle | None = None
@@ -120,17 +132,51 @@ class Gate(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
-        if not self._keeper.enter(self, transport, self._address):
+        if not self._keeper.enter(self, self._inner, self._address):
             self._transport.abort()
             return
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                size = self._keeper.limits.send_buffer_bytes
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-        self._inner = self._make_inner()
-        self._inner.connection_made(transport)
+        self._prepare(transport.get_extra_info("socket"))
         self._await_head()
+        if self._context is None:
+            self._open(self._transport)
+        else:
+            # Not by asyncio's server: it tells of a connection when its handshake is
+            # through, and so of none that waits with it.
+            self._handshake = asyncio.create_task(self._secure(self._transport, self._context))
+
+    def _prepare(self, sock: socket.socket) -> None:
+        limits = self._keeper.limits
+        stuck_ms = round(limits.stuck_seconds * 1000)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
+            # tcp(7): also for a window of zero, which keepalive would wait at for ever.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
+
+    async def _secure(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        limits, loop = self._keeper.limits, asyncio.get_running_loop()
+        secure: asyncio.Transport | None = None
+        # What a connection that ends meanwhile raises differs by Python's version; some give None.
+        with contextlib.suppress(OSError, RuntimeError):
+            secure = await loop.start_tls(
+                transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=limits.head_seconds,
+            )
+        if secure is None or transport.is_closing():
+            transport.abort()
+            self._leave()
+            return
+        self._transport = secure
+        self._open(secure)
+
+    def _open(self, transport: asyncio.Transport) -> None:
+        self._is_open = True
+        self._inner.connection_made(transport)
+        early, self._early = self._early, b""
+        if early:
+            self._pass_on(early)
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came, unless it is too much for a head."""
@@ -150,24 +196,28 @@ class Gate(asyncio.Protocol):
 
     def eof_received(self) -> bool | None:
         """Pass on that nothing more will come."""
-        return None if self._inner is None else self._inner.eof_received()
+        return self._inner.eof_received() if self._is_open else None
 
     def pause_writing(self) -> None:
         """Pass on that the other side takes no more for now."""
-        if self._inner is not None:
+        if self._is_open:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
         """Pass on that the other side takes more again."""
-        if self._inner is not None:
+        if self._is_open:
             self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection out."""
-        self._stop_timer()
-        if self._inner is not None and self._transport is not None:
-            self._keeper.leave(self._transport, self._address)
+        self._leave()
+        if self._is_open:
+            self._is_open = False
             self._inner.connection_lost(exc)
+
+    def _leave(self) -> None:
+        self._stop_timer()
+        self._keeper.leave(self._inner, self._address)
 
     def begin(self, request: web.BaseRequest) -> None:
         """Learn that the head of a request is there, and its answer is made."""
@@ -204,7 +254,8 @@ class Gate(asyncio.Protocol):
             self._transport.abort()
 
     def _pass_on(self, data: bytes) -> None:
-        if self._inner is None:
+        if not self._is_open:
+            self._early += data
             return
         try:
             self._inner.data_received(data)

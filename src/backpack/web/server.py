@@ -32,8 +32,6 @@ LISTEN_BACKLOG = 128
 
 KEEP_ALIVE_SECONDS = 15.0
 
-HANDSHAKE_SECONDS = 10.0
-
 OPEN_SECONDS = 10.0
 
 CLOSE_SECONDS = 2.0
@@ -195,11 +193,9 @@ class Server:
             auto_decompress=False,
         )
         self._listener = await loop.create_server(
-            lambda: Gate(self._gates, http),
+            lambda: Gate(self._gates, http(), context),
             sock=sock,
-            ssl=context,
             backlog=LISTEN_BACKLOG,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
         )
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
