@@ -51,3 +51,4 @@ def test_without_a_url_there_are_a_page_and_rtsp(command: tuple[str, ...]) -> No
             assert answer.status == 200
             assert b"<html" in answer.read()
         assert serving.end() == 0
+    assert "token=" not in "\n".join(serving.err)

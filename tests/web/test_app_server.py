@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import logging
 import os
@@ -123,6 +124,31 @@ def test_a_made_token_is_told_and_a_given_one_is_not(caplog: pytest.LogCaptureFi
         assert TOKEN not in caplog.text
         assert TOKEN not in repr(given)
     assert WebServer(0).token != WebServer(0).token
+
+
+@pytest.mark.parametrize(
+    ("level", "handler"),
+    [
+        (logging.NOTSET, logging.NullHandler()),
+        (logging.WARNING, logging.StreamHandler(io.StringIO())),
+        (logging.INFO, None),
+    ],
+)
+def test_a_made_token_is_told_where_nothing_is_logged(
+    capfd: pytest.CaptureFixture[str], level: int, handler: logging.Handler | None
+) -> None:
+    """On standard error, once; nothing is said twice, and a token that was given not at all."""
+    shown = io.StringIO()
+    parent = logging.getLogger(f"tests.application.{level}")
+    parent.propagate = False
+    parent.setLevel(level)
+    parent.addHandler(handler or logging.StreamHandler(shown))
+    with WebServer(0, parent) as made, WebServer(0, parent, token=TOKEN):
+        said = capfd.readouterr()
+        assert said.out == ""
+        assert (said.err + shown.getvalue()).count(made.url()) == 1
+        assert TOKEN not in said.err + shown.getvalue()
+        assert bool(said.err) == (handler is not None)
 
 
 def test_an_open_server_has_no_token() -> None:

@@ -11,6 +11,7 @@ from backpack.cli.failure import USAGE, Failure
 from backpack.rtsp import RTSPOutput, RTSPServer
 from backpack.spyglass.outputs import as_output, mask
 from backpack.web import WebOutput, WebServer
+from backpack.web.app_server import new_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,6 +171,8 @@ def _make_server(place: _Place, users: dict[str, str], access: Access) -> RTSPSe
         return WebServer(
             port,
             address=host,
+            # Given, so that the command alone prints the address.
+            token=None if access.allow_anonymous else new_token(),
             users=users,
             certificate=certificate,
             key=key,

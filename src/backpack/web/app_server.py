@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import secrets
+import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from backpack.listening.app_kind import Kind
@@ -17,11 +20,10 @@ from backpack.web.settings import (
 )
 
 if TYPE_CHECKING:
-    import logging
     import os
     from collections.abc import Iterable, Mapping
 
-__all__ = ["KIND", "WebServer"]
+__all__ = ["KIND", "WebServer", "new_token"]
 
 KIND = Kind(
     room="web",
@@ -37,6 +39,11 @@ KIND = Kind(
 
 _TOKEN_BYTES = 24
 """192 bits, 32 characters: nobody guesses that, however fast they may try."""
+
+
+def new_token() -> str:
+    """Make a token. A server that is given one does not tell it: its maker does."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
 class WebServer(ListeningServer):
@@ -95,7 +102,7 @@ class WebServer(ListeningServer):
         # One that was given is known already, and is never told again.
         self._tells_token = token is None
         if token is None and not allow_anonymous:
-            token = secrets.token_urlsafe(_TOKEN_BYTES)
+            token = new_token()
         settings = WebServerSettings(
             address=address,
             port=port_number(port),
@@ -133,6 +140,24 @@ class WebServer(ListeningServer):
         return f"<{type(self).__name__} {self._origin()} streams={self.streams}>"
 
     def _announce(self) -> None:
-        if self._tells_token:
-            # As Jupyter does: nobody else knows a token that was just made.
-            self.logger.info("Watch at %s", self.url())
+        if not self._tells_token:
+            return
+        # As Jupyter does: nobody else knows a token that was just made.
+        self.logger.info("Watch at %s", self.url())
+        if not _shows(self.logger, logging.INFO) and sys.stderr is not None:
+            # An application that has not set up logging would leave its user outside.
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(f"SpyGlass: watch at {self.url()}\n")
+
+
+def _shows(logger: logging.Logger, level: int) -> bool:
+    """Tell whether somebody gets to see what is logged."""
+    if not logger.isEnabledFor(level):
+        return False
+    one: logging.Logger | None = logger
+    while one is not None:
+        for handler in one.handlers:
+            if handler.level <= level and not isinstance(handler, logging.NullHandler):
+                return True
+        one = one.parent if one.propagate else None
+    return False
