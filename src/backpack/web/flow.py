@@ -40,7 +40,8 @@ class Flow:
     """
 
     def __init__(self) -> None:
-        self._window_us = WINDOW_US
+        # The shortest that was told. None: none was.
+        self._round_trip_us: int | None = None
         self._outstanding: deque[_Sent] = deque()
         # Only a key frame helps: a newcomer, or one that fell behind.
         self._needs_key = True
@@ -52,7 +53,8 @@ class Flow:
 
     def admit(self, sequence: int, pts_us: int, *, key: bool, now_us: int) -> bool:
         """Decide whether this viewer gets a picture now."""
-        late = self._outstanding and pts_us - self._outstanding[0].pts_us > self._window_us
+        window_us = WINDOW_US + (self._round_trip_us or 0)
+        late = self._outstanding and pts_us - self._outstanding[0].pts_us > window_us
         if late or (self._needs_key and not key):
             if self._started:
                 self.lost += 1
@@ -71,8 +73,15 @@ class Flow:
             self._outstanding.popleft()
 
     def note_round_trip(self, round_trip_us: int) -> None:
-        """Learn how long the way is, there and back: a far viewer is not a slow one."""
-        self._window_us = WINDOW_US + max(0, min(round_trip_us, LONGEST_ROUND_TRIP_US))
+        """
+        Learn how long the way is, there and back: a far viewer is not a slow one.
+
+        Of all that a page tells in its life the shortest counts: the others have
+        waited behind the pictures that we have sent, and would let us send more.
+        """
+        told_us = max(0, min(round_trip_us, LONGEST_ROUND_TRIP_US))
+        if self._round_trip_us is None or told_us < self._round_trip_us:
+            self._round_trip_us = told_us
 
     def restart(self) -> None:
         """Begin again at a key frame: the page has thrown away what it had."""
