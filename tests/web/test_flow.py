@@ -128,3 +128,20 @@ def test_a_restart_forgets_what_was_on_its_way() -> None:
     line.flow.restart()
     assert not line.unit()
     assert line.unit(key=True)
+
+
+def test_a_decoder_that_begins_again_waits_like_all_who_ask_again() -> None:
+    """The first key frame is asked for at once, the next one a second later."""
+    line = Line()
+    line.unit(key=True)
+    line.unit()
+    line.flow.resync()
+    begin_us = line.now_us
+    assert line.flow.take_key_request(begin_us)
+    for _ in range(3):
+        assert line.unit(key=True)
+        line.flow.resync()
+        assert not line.unit()
+        assert not line.flow.take_key_request(begin_us + KEY_SPACING_US - 1)
+    assert line.flow.take_key_request(begin_us + KEY_SPACING_US)
+    assert line.flow.skips == 0

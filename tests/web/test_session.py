@@ -212,6 +212,25 @@ def test_a_decoder_that_lost_its_way_gets_a_key_frame(serving: Serving) -> None:
     watch(serving, work)
 
 
+def test_a_decoder_that_fails_for_ever_costs_the_others_little(
+    serving: Serving, stream: NumberedStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it begins again, key frames are asked for with a space between them."""
+    monkeypatch.setattr("backpack.web.flow.KEY_SPACING_US", 10**12)
+
+    async def work(viewer: Viewer) -> None:
+        await viewer.until(lambda: len(viewer.pictures) > 3)
+        asked = stream.hub.counters.key_frames_asked
+        for _ in range(4):
+            begin = len(stream.units)
+            await viewer.say({"type": "resync"})
+            # Time enough for a key frame: the hub makes two a second.
+            until(lambda begin=begin: len(stream.units) > begin + 20)
+        assert stream.hub.counters.key_frames_asked <= asked + 1
+
+    watch(serving, work)
+
+
 def test_a_stream_that_ends_is_told_and_comes_back(
     rig: Rig, serving: Serving, stream: NumberedStream
 ) -> None:

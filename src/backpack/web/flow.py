@@ -48,6 +48,8 @@ class Flow:
         self._started = False
         # When a key frame was last asked for; None: not since the last one came.
         self._asked_us: int | None = None
+        # When this viewer last asked for one at all.
+        self._last_asked_us: int | None = None
         self.lost = 0
         self.skips = 0
 
@@ -90,13 +92,23 @@ class Flow:
         self._started = False
         self._asked_us = None
 
+    def resync(self) -> None:
+        """
+        Begin again at a key frame, since the page's decoder must.
+
+        One that fails at each of them would ask and ask: it waits like all who ask again.
+        """
+        self._outstanding.clear()
+        self._needs_key = True
+        self._asked_us = self._last_asked_us
+
     def take_key_request(self, now_us: int) -> bool:
         """Answer whether to ask for a key frame now: it has room, and cannot go on without."""
         if not self._needs_key or self._outstanding or not self._started:
             return False
         if self._asked_us is not None and now_us - self._asked_us < KEY_SPACING_US:
             return False
-        self._asked_us = now_us
+        self._asked_us = self._last_asked_us = now_us
         return True
 
     def is_stalled(self, now_us: int) -> bool:

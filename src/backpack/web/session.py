@@ -165,8 +165,13 @@ class Session:
 
     def _on_resync(self, _said: dict[str, Any]) -> None:
         """Begin again at a key frame: the page's decoder has."""
-        self._watch(wanted=False)
-        self._watch(wanted=self._plays)
+        if self._mount is None or not self._is_watching:
+            self._watch(wanted=self._plays)
+            return
+        self.flow.resync()
+        self.say(self._mount.hello())
+        if self.flow.take_key_request(time.monotonic_ns() // 1000):
+            self._mount.hub.request_picture()
 
     def _watch(self, *, wanted: bool) -> None:
         if self._mount is None or wanted == self._is_watching:
