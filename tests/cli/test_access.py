@@ -80,6 +80,15 @@ def test_the_default_url_listens_on_this_machine_alone() -> None:
     assert rtsp == "rtsps://127.0.0.1:8322/door"
 
 
+@pytest.mark.parametrize("name", ["static", "api", "metrics", "healthz", "ws", "whep"])
+def test_a_source_may_be_called_what_the_page_calls_its_own(name: str) -> None:
+    """static.mp4 is shown under another name, the same for both."""
+    page, rtsp = default_urls(name, Access())
+    assert page.endswith(f"/{name}_video")
+    assert rtsp.endswith(f"/{name}_video")
+    assert len(make_outputs([page], Access())) == 1
+
+
 def test_pages_and_rtsp_are_served_side_by_side() -> None:
     """Users, certificate and names go to the servers that they are for."""
     access = Access(users={"ann": "a"}, allowed_hosts=("spy.test",))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from backpack.cli.failure import USAGE, Failure
+from backpack.errors import SettingsError
 from backpack.rtsp import RTSPOutput, RTSPServer
 from backpack.spyglass.outputs import as_output, mask
 from backpack.web import WebOutput, WebServer
 from backpack.web.app_server import new_token
+from backpack.web.settings import check_stream_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +71,12 @@ def default_urls(name: str, access: Access) -> list[str]:
     Give the URLs to listen on where none was given: a page and RTSP, on this machine.
 
     The page's usual port is a usual one of others, too: where it is taken, any does.
+    Some names are the page's own; a stream cannot have them.
     """
+    try:
+        check_stream_path(f"/{name}")
+    except SettingsError:
+        name = f"{name}_video"
     web, rtsp = ("https", "rtsps") if access.certificate is not None else ("http", "rtsp")
     port = _SCHEMES[web].port
     return [
