@@ -31,10 +31,14 @@ def test_the_demo_ends_by_itself_with_its_bill() -> None:
 def test_a_taken_port_has_a_way_out() -> None:
     """Where the usual port is taken, the demo says how to take another one."""
     with socket.create_server(("127.0.0.1", 0)) as other:
-        done = run("demo", f"rtsp://127.0.0.1:{other.getsockname()[1]}/demo")
+        taken = f"rtsp://127.0.0.1:{other.getsockname()[1]}/demo"
+        done = run("demo", taken)
+        both = run("demo", "http://[::1]:0/demo", taken)
 
-    assert done.process.returncode == 1
-    assert "spyglass demo rtsp://127.0.0.1:0/demo" in done.err[-1]
+    assert done.process.returncode == both.process.returncode == 1
+    assert done.err[-1].endswith(" spyglass demo rtsp://127.0.0.1:0/demo")
+    # The page, too, where there was to be one.
+    assert both.err[-1].endswith(" spyglass demo http://[::1]:0/demo rtsp://127.0.0.1:0/demo")
 
 
 @pytest.mark.parametrize("command", [("demo",), ("serve", "testsrc")])

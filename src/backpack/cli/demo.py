@@ -11,6 +11,7 @@ from backpack.cli.failure import Failure
 from backpack.cli.live import carry
 from backpack.cli.serve import refuse_disabled
 from backpack.errors import AddressInUseError
+from backpack.listening.addresses import for_url
 
 if TYPE_CHECKING:
     import argparse
@@ -57,13 +58,20 @@ def run(asked: argparse.Namespace) -> int:
             with console.holding_back():
                 spy.start_streaming()
         except AddressInUseError as error:
-            raise Failure(f"{error} Or: spyglass demo rtsp://127.0.0.1:0/demo") from error
+            # Any free port for each: which one is taken does not matter then.
+            free = " ".join(_with_free_port(url) for url in urls)
+            raise Failure(f"{error} Or: spyglass demo {free}") from error
         try:
             _explain(spy.urls())
             carry(SceneSource(*_SIZE, _FPS, ending), spy, ending, console)
         finally:
             spy.stop_streaming()
     return 0
+
+
+def _with_free_port(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{for_url(parts.hostname or '127.0.0.1')}:0").geturl()
 
 
 def _explain(urls: list[str]) -> None:
