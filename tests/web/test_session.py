@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import socket
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -383,6 +386,44 @@ def test_a_page_may_say_much_in_the_course_of_time(serving: Serving) -> None:
         await viewer.until(lambda: len(viewer.pictures) > before + 20)
 
     watch(serving, work)
+
+
+def upgraded(serving: Serving, stack: ExitStack, *extensions: str) -> tuple[socket.socket, bytes]:
+    """Open a WebSocket by hand, which answers nothing by itself; give it and the head."""
+    line = stack.enter_context(socket.create_connection(("127.0.0.1", serving.port), timeout=30))
+    given = "".join(f"Sec-WebSocket-Extensions: {one}\r\n" for one in extensions)
+    line.sendall(
+        f"GET /cam/ws HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n{given}\r\n".encode()
+    )
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += line.recv(4096)
+    return line, received.partition(b"\r\n\r\n")[0]
+
+
+def test_video_is_not_compressed(serving: Serving) -> None:
+    """It does not shrink: every browser offers to, and none gets it."""
+    with ExitStack() as stack:
+        _, head = upgraded(serving, stack, "permessage-deflate; client_max_window_bits")
+
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"permessage-deflate" not in head
+
+
+def test_who_does_not_answer_is_disconnected(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ping without a pong ends the session, also of one who takes what is sent."""
+    monkeypatch.setattr("backpack.web.site.HEARTBEAT_SECONDS", 0.4)
+    with ExitStack() as stack:
+        line, _ = upgraded(serving, stack)
+        until(serving.viewers)
+        with contextlib.suppress(ConnectionResetError):
+            while line.recv(65536):
+                pass
+    until(lambda: not serving.viewers())
 
 
 def test_closing_the_server_says_goodbye(rig: Rig, stream: NumberedStream) -> None:

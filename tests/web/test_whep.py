@@ -4,6 +4,7 @@ import gc
 import http.client
 import json
 import random
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from backpack.errors import SettingsError
 from backpack.web.settings import WebServerSettings
 from backpack.webrtc.offer import LARGEST_OFFER_BYTES
 from tests.waiting import open_descriptors, wait_for
+from tests.web.rig import TOKEN
 from tests.webrtc.offers import CHROMIUM, USER, spoilt
 
 if TYPE_CHECKING:
@@ -113,6 +115,23 @@ def test_an_offer_of_unknown_length_has_the_same_limit(serving: Serving) -> None
     connection.request("POST", "/cam/whep", body=chunks, headers=headers, encode_chunked=True)
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_an_offer_that_does_not_come_is_not_waited_for(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender is told so, and the connection ends."""
+    monkeypatch.setattr("backpack.web.whep.BODY_SECONDS", 0.2)
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=30) as line:
+        line.sendall(
+            f"POST /cam/whep HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+            "Content-Type: application/sdp\r\nContent-Length: 100\r\n\r\nv=0".encode()
+        )
+        answer = b""
+        while chunk := line.recv(4096):
+            answer += chunk
+
+    assert b" 408 " in answer[:20]
 
 
 def test_only_an_offer_is_taken(serving: Serving) -> None:
