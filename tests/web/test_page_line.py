@@ -9,6 +9,7 @@ from tests.web.screen import hurry, is_grey, moves, until, wait_picture, wait_st
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.streams import NumberedStream
     from tests.web.relay import Relay
@@ -30,6 +31,31 @@ def test_a_password_in_the_address_lets_the_page_in(
 
     assert moves(page)
     assert page.evaluate("document.URL").startswith("http://anna:pw@")
+
+
+def test_a_certificate_makes_the_page_secure_under_any_name(
+    rig: Rig, certificate: tuple[Path, Path], open_page: Callable[..., Any]
+) -> None:
+    """All comes over TLS, thumbnails, the WebSocket and the cookie, until the server is closed."""
+    chain, key = map(str, certificate)
+    serving = rig.serve(certificate=chain, key=key, allowed_hosts=("spy.test",))
+    frames = rig.frames()
+    frames.put(7)
+    serving.mount("/cam", rig.stream().hub, frames.snapshots.ask)
+    page = open_page()
+    asked: list[str] = []
+    page.on("websocket", lambda ws: asked.append(ws.url))
+    page.goto(serving.url("/", host="spy.test"))
+    page.wait_for_selector(".card img:not([hidden])")
+    page.click(".card a")
+    wait_picture(page)
+
+    assert page.get_attribute("#stage", "data-player") == "webcodecs"
+    assert moves(page)
+    assert asked == [f"wss://spy.test:{serving.port}/cam/ws"]
+    assert [cookie["secure"] for cookie in page.context.cookies()] == [True]
+    serving.close()
+    wait_state(page, "reconnecting")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "spy.test"])

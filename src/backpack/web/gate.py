@@ -110,6 +110,8 @@ class Gate(asyncio.Protocol):
         self._context = context
         # Whether aiohttp knows of the connection.
         self._is_open = False
+        # Below TLS: that of TLS cannot be cut any more once it was closed twice, as by
+        # aiohttp (Python 3.11).
         self._transport: asyncio.Transport | None = None
         # Kept: asyncio itself holds its tasks but weakly.
         self._handshake: asyncio.Task[None] | None = None
@@ -168,7 +170,6 @@ class Gate(asyncio.Protocol):
             transport.abort()
             self._leave()
             return
-        self._transport = secure
         self._open(secure)
 
     def _open(self, transport: asyncio.Transport) -> None:
