@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -149,20 +150,25 @@ class App:
 
     Args:
         fps: Frames that it puts a second; 0: none unless told.
-        environment: Added to its environment.
         options: More arguments.
+        stderr: Where its standard error goes. None: where ours goes.
+        environment: Added to its environment.
 
     """
 
-    def __init__(self, fps: float = 30, *options: str, **environment: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), "--fps", str(fps), *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | environment,
-            start_new_session=True,
-        )
+    def __init__(
+        self, fps: float = 30, *options: str, stderr: Path | None = None, **environment: str
+    ) -> None:
+        with contextlib.nullcontext() if stderr is None else stderr.open("w") as told:
+            self._process = subprocess.Popen(
+                [sys.executable, str(SCRIPT), "--fps", str(fps), *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=told,
+                text=True,
+                env=os.environ | environment,
+                start_new_session=True,
+            )
         self.pid = self._process.pid
         self.url: str = self._answer()["url"]
 

@@ -60,9 +60,11 @@ class Stage:
         self._stack.callback(made.close)
         return made
 
-    def app(self, fps: float = 30, *options: str, **environment: str) -> App:
+    def app(
+        self, fps: float = 30, *options: str, stderr: Path | None = None, **environment: str
+    ) -> App:
         """Give an application in a process of its own."""
-        made = App(fps, *options, **environment)
+        made = App(fps, *options, stderr=stderr, **environment)
         self._stack.callback(made.close)
         return made
 

@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -262,6 +263,38 @@ def test_a_killed_application_leaves_a_spare_signature(
     wait_for(lambda: not is_running(numbers["streamer_pid"]), 40, what="its end")
     missing = set(range(1, last + 1)) - set(arrived(stream))
     assert len(missing) <= numbers["not_due"] + numbers["replaced"]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_killed_application_has_what_is_lost_in_its_standard_error(
+    server: KVSServer, stage: Stage, tmp_path: Path, *, keeps: bool
+) -> None:
+    """Nobody else reads what the streaming process says then: one line counts, and no secret."""
+    settings = {"stream_region": REGION, "stream_name": "test", "fragment_seconds": 1.0}
+    if keeps:
+        settings["buffer_path"] = str(tmp_path / "buffer")
+    told = tmp_path / "stderr"
+    app = stage.app(30, "--kvs", json.dumps(settings), stderr=told)
+    app.wait_for_numbers(lambda numbers: numbers["outputs"][0].get("fragments_persisted"))
+    server.refuse()
+    numbers = app.wait_for_numbers(
+        lambda numbers: numbers["outputs"][0].get("buffered_seconds", 0) > 1.5
+    )
+    before = told.read_text()
+
+    app.signal(signal.SIGKILL)
+    app.wait()
+    wait_for(lambda: not is_running(numbers["streamer_pid"]), 40, what="its end")
+
+    said = told.read_text().removeprefix(before)
+    (line,) = [one for one in said.splitlines() if "not persisted" in one]
+    counted = re.search(r"\((\d+) frames", line)
+    assert counted is not None
+    assert int(counted[1]) >= numbers["outputs"][0]["buffered_frames"]
+    kept = re.search(r"(\d+) of the frames are in buffer_path", line)
+    assert (kept and kept[1]) == (counted[1] if keeps else None)
+    assert SECRET_KEY not in said
+    assert "Signature=" not in said
 
 
 def test_an_application_that_ends_without_a_stop_delivers(stream: Stream, stage: Stage) -> None:

@@ -283,6 +283,43 @@ def test_ending_the_application_is_quick_though_the_streaming_process_hangs() ->
     assert not is_running(pid)
 
 
+def test_an_application_may_have_no_standard_error() -> None:
+    """One that has closed it streams all the same, and takes its streaming process along."""
+    out = run_app("import os; os.close(2)\n" + _STREAM)
+    assert not is_running(int(out))
+
+
+def test_the_standard_error_is_lent_for_as_long_as_the_streaming_process_lives() -> None:
+    """It alone has a copy, whoever is started by it, and the application keeps none."""
+    app = start_app(
+        _STREAM
+        + """
+print(len({fd for fd in os.listdir("/proc/self/fd")
+           if os.path.exists(f"/proc/self/fd/{fd}")
+           and os.stat(f"/proc/self/fd/{fd}").st_ino == os.stat(2).st_ino}), flush=True)
+sys.stdin.read()
+""",
+    )
+    with app:
+        assert app.stdout is not None
+        assert app.stderr is not None
+        pid, copies = int(app.stdout.readline()), int(app.stdout.readline())
+        pipe = os.fstat(app.stderr.fileno()).st_ino
+        lent = [
+            fd
+            for fd in Path(f"/proc/{pid}/fd").iterdir()
+            if fd.exists() and fd.stat().st_ino == pipe
+        ]
+        assert copies == 1
+        assert len(lent) == 1
+        flags = Path(f"/proc/{pid}/fdinfo/{lent[0].name}").read_text()
+        assert int(flags.split("flags:")[1].split()[0], 8) & os.O_CLOEXEC
+        app.kill()
+        # The pipe ends with whoever has it.
+        app.communicate(timeout=30)
+        assert not is_running(pid)
+
+
 # --- the application's environment --------------------------------------------------
 
 

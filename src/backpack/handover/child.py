@@ -16,13 +16,14 @@ from backpack.handover.interpreter import boot_command
 from backpack.handover.messages import Shutdown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["StreamingProcess", "cpu_seconds", "memory_bytes"]
 
 _MODULE = "backpack.streamer.main"
 _TAIL_LINES = 20
 _LONGEST_LINE = 4096
+_STDERR = 2
 
 
 class StreamingProcess:
@@ -45,14 +46,15 @@ class StreamingProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with contextlib.ExitStack() as undo:
             undo.callback(ours.close)
-            with theirs:
+            with theirs, _own_stderr() as kept:
+                fds = (theirs.fileno(), *kept)
                 self._process = subprocess.Popen(  # noqa: S603 - our own file, no shell
-                    boot_command(python, _MODULE, str(theirs.fileno())),
+                    boot_command(python, _MODULE, *map(str, fds)),
                     env=dict(environment),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=fds,
                 )
             undo.pop_all()
         self.channel = Channel(ours)
@@ -118,6 +120,25 @@ class StreamingProcess:
         self.stderr.close()
         # Not our child: whoever forgets the copy must not wait for it.
         self._process.returncode = 0
+
+
+@contextlib.contextmanager
+def _own_stderr() -> Iterator[tuple[int, ...]]:
+    """
+    Give a copy of our standard error for a while, or nothing where that is closed.
+
+    Its pipe to us is worth nothing to the streaming process when we are dead. `sys.stderr`
+    is not asked: an application may have put anything there.
+    """
+    try:
+        copy = os.dup(_STDERR)
+    except OSError:
+        yield ()
+        return
+    try:
+        yield (copy,)
+    finally:
+        os.close(copy)
 
 
 def describe_exit(status: int) -> str:

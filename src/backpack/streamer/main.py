@@ -14,11 +14,11 @@ from backpack.errors import BackpackError
 from backpack.handover.channel import Channel, ChannelClosed
 from backpack.handover.messages import (
     PROTOCOL_VERSION,
-    Log,
     Message,
     Ready,
     Unavailable,
 )
+from backpack.streamer.logs import LogHandler
 from backpack.streamer.priority import step_behind
 
 if TYPE_CHECKING:
@@ -31,28 +31,13 @@ HANG_SECONDS = 2.0
 """How much longer than it may take the end is waited for."""
 
 
-class ChannelHandler(logging.Handler):
-    """Send log records to the application, which decides where they go."""
-
-    def __init__(self, channel: Channel) -> None:
-        super().__init__()
-        self._channel = channel
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; the application may have gone."""
-        try:
-            text = self.format(record)
-            self._channel.send(Log(record.levelno, record.name, text[:8192]))
-        except (ChannelClosed, ValueError):
-            pass
-
-
 def main(arguments: Sequence[str]) -> int:
     """
     Be the streaming process.
 
     Args:
-        arguments: The number of the descriptor of our end of the channel.
+        arguments: The number of the descriptor of our end of the channel, and
+            that of a copy of the application's standard error, if it has one.
 
     Returns:
         The exit status: 0 after an orderly end, 3 where this Python has no
@@ -60,7 +45,12 @@ def main(arguments: Sequence[str]) -> int:
 
     """
     step_behind()
-    channel = Channel(socket.socket(fileno=int(arguments[0])))
+    channel_fd, *more = map(int, arguments)
+    channel = Channel(socket.socket(fileno=channel_fd))
+    stderr = next(iter(more), None)
+    if stderr is not None:
+        # Nobody whom we start is to keep it open.
+        os.set_inheritable(stderr, False)  # noqa: FBT003 - the standard library's own call
     try:
         # Only now: what is missing is told to the application.
         from backpack.gst.gi import gstreamer_version  # noqa: PLC0415
@@ -72,11 +62,12 @@ def main(arguments: Sequence[str]) -> int:
         _say(channel, Unavailable("MissingDependencyError", f"{sys.executable}: {error}"))
         return EXIT_UNAVAILABLE
     logger = logging.getLogger("backpack")
-    logger.addHandler(ChannelHandler(channel))
+    handler = LogHandler(channel, stderr)
+    logger.addHandler(handler)
     logger.propagate = False
     version = ".".join(map(str, sys.version_info[:3]))
     _say(channel, Ready(PROTOCOL_VERSION, version, f"GStreamer {gstreamer_version()}"))
-    Streamer(channel, _set_alarm).run()
+    Streamer(channel, on_ending=_set_alarm, on_orphaned=handler.orphaned).run()
     channel.close()
     logging.shutdown()
     # GStreamer's own threads have nothing left to do, and destructors of

@@ -82,12 +82,20 @@ class Streamer:
         channel: Our end of the control channel.
         on_ending: Called when the end begins, and when it is to take longer:
             with the seconds after which whatever hangs is not waited for.
+        on_orphaned: Called when the application has gone without a goodbye.
 
     """
 
-    def __init__(self, channel: Channel, on_ending: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        on_ending: Callable[[float], None],
+        on_orphaned: Callable[[], None],
+    ) -> None:
         self._channel = channel
         self._on_ending = on_ending
+        self._on_orphaned = on_orphaned
         self._is_ending = False
         self._loop = GLib.MainLoop()
         self._board = ServerBoard()
@@ -116,6 +124,7 @@ class Streamer:
     def _end(self, *, orphaned: bool) -> None:
         """Begin to end. Idempotent."""
         if orphaned:
+            self._on_orphaned()
             for lodger in self._lodgers.values():
                 lodger.orphaned()
         if self._is_ending:
