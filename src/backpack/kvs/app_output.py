@@ -100,6 +100,8 @@ class KVSOutput:
             dict(metadata or {}),
         )
         self.settings.validate()
+        if producer == "kvssink":
+            _refuse_for_kvssink(buffer_path=buffer_path, metadata=metadata)
         self.producer = producer
         self.credentials_handler = (
             KVSCredentialsHandler(parent_logger=parent_logger)
@@ -208,10 +210,22 @@ class KVSOutput:
             "when it last told. %s",
             frames,
             told.get("buffered_seconds", 0.0),
-            "They are in buffer_path, and are sent by the next one."
-            if self._buffer_path
-            else "They are lost; buffer_path= would keep them.",
+            self._what_becomes_of(frames, told.get("frames_stored", 0)),
         )
+
+    def _what_becomes_of(self, frames: int, stored: int) -> str:
+        if stored >= frames:
+            return "They are in buffer_path, and are sent by the next one."
+        if stored:
+            return (
+                f"{stored} of them are in buffer_path, and are sent by the next one; "
+                "the others are lost."
+            )
+        if self._buffer_path is not None:
+            return "They are lost: buffer_path could not take them."
+        if self.producer == "native":
+            return "They are lost; buffer_path= would keep them."
+        return 'They are lost; producer="native" can keep them, in buffer_path=.'
 
     def credentials(self, timeout: float) -> Credentials:
         """
@@ -307,6 +321,15 @@ def output_from_url(
     # As it was written: names of streams have small and capital letters.
     region = parts.netloc
     return KVSOutput(region, name)
+
+
+def _refuse_for_kvssink(**given: object) -> None:
+    """Refuse what would be lost without a word."""
+    for name, value in given.items():
+        if value:
+            raise SettingsError(
+                f'{name}: kvssink has no such thing. Give producer="native" for it.'
+            )
 
 
 def _absolute(path: str | os.PathLike[str] | None) -> str | None:

@@ -58,7 +58,9 @@ class KVSSpyGlass(SpyGlass):
         buffer_bytes: The same in bytes.
         buffer_path: Directory where video that waits is kept, too, and whence
             it is sent after a restart. It is not encrypted there. None: memory only.
+            For the native producer.
         metadata: Names and values that every fragment carries; ten at the most.
+            For the native producer.
         settings: The other settings of `SpyGlass`.
 
     Raises:

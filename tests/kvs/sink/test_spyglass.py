@@ -100,7 +100,9 @@ def test_a_missing_dotenv_is_an_error_of_the_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_what_kvssink_cannot_carry_is_refused(dotenv: Path) -> None:
-    """Metadata would be lost without a word."""
-    with pytest.raises(SettingsError, match="metadata"):
-        spyglass(dotenv, metadata={"door": "front"}).start_streaming()
+def test_what_kvssink_cannot_do_is_refused(dotenv: Path, tmp_path: Path) -> None:
+    """Metadata and a place on the disk would be left out without a word."""
+    with pytest.raises(SettingsError, match=r'metadata: .*"native"'):
+        spyglass(dotenv, metadata={"door": "front"})
+    with pytest.raises(SettingsError, match=r'buffer_path: .*"native"'):
+        spyglass(dotenv, buffer_path=tmp_path)

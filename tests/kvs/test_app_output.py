@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backpack.kvs.app_output import KVSOutput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REGION = "us-east-1"
+
+
+def output(**settings: Any) -> KVSOutput:
+    """Make an output that nobody opens."""
+    return KVSOutput(REGION, "door", **settings)
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (40, "They are in buffer_path"),
+        (30, "30 of them are in buffer_path"),
+        (0, "They are lost: buffer_path could not take them"),
+    ],
+)
+def test_what_went_with_the_streaming_process_is_said_by_what_was_on_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, stored: int, said: str
+) -> None:
+    """A buffer_path that could not be written to has kept nothing, and that is told."""
+    output(buffer_path=tmp_path).went_away({"buffered_frames": 40, "frames_stored": stored})
+
+    assert "40 frames" in caplog.text
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("producer", ["native", "kvssink"])
+def test_what_went_with_the_streaming_process_is_lost_where_there_is_no_buffer_path(
+    caplog: pytest.LogCaptureFixture, producer: str
+) -> None:
+    """And the log says what would have kept it."""
+    output(producer=producer).went_away({"buffered_frames": 40})
+
+    assert "They are lost; " in caplog.text
+    assert "buffer_path=" in caplog.text
+    assert ("native" in caplog.text) is (producer == "kvssink")
