@@ -50,6 +50,7 @@ LIGHT = {
     "kvs/calls.py",
     "kvs/check.py",
     "kvs/letters.py",
+    "kvs/limits.py",
     "kvs/names.py",
     "kvs/playback.py",
     "kvs/quoting.py",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backpack.errors import SettingsError
 from backpack.kvs.app_output import KVSOutput
 
 if TYPE_CHECKING:
@@ -15,6 +16,26 @@ REGION = "us-east-1"
 def output(**settings: Any) -> KVSOutput:
     """Make an output that nobody opens."""
     return KVSOutput(REGION, "door", **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"fragment_seconds": 0.5},
+        {"buffer_seconds": -5},
+        {"buffer_seconds": 5.0, "fragment_seconds": 4.0},
+        {"buffer_seconds": "abc"},
+        {"buffer_bytes": 128},
+        {"metadata": {"AWS": "x"}},
+    ],
+    ids=str,
+)
+def test_settings_that_would_lose_video_are_errors_of_the_constructor(
+    settings: dict[str, Any],
+) -> None:
+    """They are not found out by the streaming process, nor only by what is missing."""
+    with pytest.raises(SettingsError, match=next(iter(settings))):
+        output(**settings)
 
 
 @pytest.mark.parametrize(

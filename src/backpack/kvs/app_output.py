@@ -15,6 +15,12 @@ from backpack.kvs.calls import SignedHead
 from backpack.kvs.credentials import KVSCredentialsHandler
 from backpack.kvs.credentials.signer import Signer
 from backpack.kvs.letters import Fetched, Letter, Sign, Signed, read_letter, write_letter
+from backpack.kvs.limits import (
+    check_buffer_bytes,
+    check_buffer_seconds,
+    check_fragment_seconds,
+    check_metadata,
+)
 from backpack.kvs.playback import playback_url
 from backpack.kvs.producer.commands import ProducerSettings
 from backpack.kvs.sink.dotenv import read_dotenv
@@ -58,7 +64,8 @@ class KVSOutput:
         parent_logger: See there.
 
     Raises:
-        SettingsError: A region, name or value that AWS would refuse.
+        SettingsError: A region, name or value that AWS would refuse, or a
+            buffer without room.
 
     """
 
@@ -88,6 +95,7 @@ class KVSOutput:
             if parent_logger is None
             else parent_logger.getChild("kvs")
         )
+        fragment_seconds = check_fragment_seconds(fragment_seconds)
         self.settings = ProducerSettings(
             stream_region,
             stream_name,
@@ -95,9 +103,9 @@ class KVSOutput:
             create_stream,
             retention_hours,
             fragment_seconds,
-            buffer_seconds,
-            buffer_bytes,
-            dict(metadata or {}),
+            check_buffer_seconds(buffer_seconds, fragment_seconds=fragment_seconds),
+            check_buffer_bytes(buffer_bytes),
+            check_metadata({} if metadata is None else metadata),
         )
         self.settings.validate()
         if producer == "kvssink":

@@ -54,8 +54,8 @@ class KVSSpyGlass(SpyGlass):
         retention_hours: How long a stream that is created keeps its video.
         fragment_seconds: Length of a fragment at least, from 1 to 8 s. Shorter
             ones can be watched sooner.
-        buffer_seconds: How much video waits in an outage.
-        buffer_bytes: The same in bytes.
+        buffer_seconds: How much video waits in an outage; three fragments at least.
+        buffer_bytes: The same in bytes; 1 MiB at least.
         buffer_path: Directory where video that waits is kept, too, and whence
             it is sent after a restart. It is not encrypted there. None: memory only.
             For the native producer.
@@ -64,7 +64,8 @@ class KVSSpyGlass(SpyGlass):
         settings: The other settings of `SpyGlass`.
 
     Raises:
-        SettingsError: A region, name or value that AWS would refuse.
+        SettingsError: A region, name or value that AWS would refuse, or a
+            buffer without room.
         MissingDependencyError: botocore is not installed.
 
     """

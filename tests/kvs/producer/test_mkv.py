@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from backpack.errors import SettingsError
 from backpack.hub.nal import split_annex_b
 from backpack.kvs.producer import mkv
 from tests.kvs.producer.video import pictures
@@ -142,26 +141,6 @@ def test_metadata_stands_before_its_cluster() -> None:
 
     assert event.feed(mkv.metadata_tags(tags)) == [Metadata(list(tags.items()))]
     assert mkv.metadata_tags({}) == b""
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"AWS_MINE": "x"},
-        {"aws": "x"},
-        {"": "x"},
-        {"n" * 129: "x"},
-        {"n": "v" * 257},
-        {"n": "é" * 129},
-        {f"n{number}": "" for number in range(11)},
-        {"n": 1},
-    ],
-    ids=str,
-)
-def test_metadata_that_kvs_refuses_is_refused(metadata: dict[str, str]) -> None:
-    """Reserved, empty and overlong names, overlong values and too many of them."""
-    with pytest.raises(SettingsError):
-        mkv.check_metadata(metadata)
 
 
 @pytest.mark.parametrize("relative_ms", [-1, 32_768])

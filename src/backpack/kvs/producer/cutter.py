@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backpack.errors import SettingsError
+from backpack.kvs.limits import (
+    SHORTEST_FRAGMENT_SECONDS,
+    check_fragment_seconds,
+    check_metadata,
+)
 from backpack.kvs.producer.commands import DEFAULT_FRAGMENT_SECONDS
 from backpack.kvs.producer.fragments import Fragment
 from backpack.kvs.producer.mkv import (
     Track,
-    check_metadata,
     frame_payload,
     metadata_tags,
     simple_block,
@@ -23,11 +26,6 @@ if TYPE_CHECKING:
     from backpack.kvs.producer.fragments import FragmentQueue
 
 __all__ = ["ClusterRule", "FragmentCutter", "WallTime"]
-
-SHORTEST_FRAGMENT_SECONDS = 1.0
-"""KVS's own limit."""
-LONGEST_FRAGMENT_SECONDS = 8.0
-"""KVS takes 20 today and took 10 before; key frames may come up to two seconds late."""
 
 LONGEST_FRAGMENT_MS = 10_000
 LARGE_FRAGMENT_BYTES = 16 * 1024 * 1024
@@ -55,12 +53,7 @@ class ClusterRule:
     """
 
     def __init__(self, fragment_seconds: float = DEFAULT_FRAGMENT_SECONDS) -> None:
-        if not SHORTEST_FRAGMENT_SECONDS <= fragment_seconds <= LONGEST_FRAGMENT_SECONDS:
-            raise SettingsError(
-                f"fragment_seconds={fragment_seconds!r}: give "
-                f"{SHORTEST_FRAGMENT_SECONDS:g} to {LONGEST_FRAGMENT_SECONDS:g}."
-            )
-        self._distance_ns = round(fragment_seconds * _SECOND_NS)
+        self._distance_ns = round(check_fragment_seconds(fragment_seconds) * _SECOND_NS)
 
     def due(self, fragment: Fragment, pts_ns: int) -> bool:
         """Tell whether the next key frame begins a new fragment."""

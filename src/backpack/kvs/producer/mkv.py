@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backpack.errors import SettingsError
 from backpack.hub.nal import (
     PPS,
     SPS,
@@ -31,7 +30,6 @@ __all__ = [
     "LONGEST_RELATIVE_MS",
     "SEGMENT_UID_BYTES",
     "Track",
-    "check_metadata",
     "cluster_start",
     "frame_payload",
     "header",
@@ -44,12 +42,6 @@ SEGMENT_UID_BYTES = 16
 
 LONGEST_RELATIVE_MS = 32_767
 """A block's time is a signed 16-bit distance from its cluster's."""
-
-MOST_TAGS = 10
-LONGEST_TAG_NAME = 128
-LONGEST_TAG_VALUE = 256
-RESERVED_PREFIX = "AWS"
-"""Names that KVS keeps to itself."""
 
 _TITLE = b"SpyGlass"
 _APPLICATION = b"backpack-spyglass"
@@ -163,33 +155,6 @@ def simple_block(payload: bytes, relative_ms: int, *, key: bool) -> bytes:
         raise ValueError(f"A block cannot lie {relative_ms} ms after its cluster's beginning.")
     head = b"\x81" + relative_ms.to_bytes(2, "big") + bytes([_KEY if key else 0])
     return b"\xa3" + _size(len(head) + len(payload), _WIDE) + head + payload
-
-
-def check_metadata(metadata: Mapping[str, str]) -> None:
-    """
-    Refuse fragment metadata that KVS would refuse.
-
-    Raises:
-        SettingsError: Which name or value, and what is allowed.
-
-    """
-    if len(metadata) > MOST_TAGS:
-        raise SettingsError(
-            f"{len(metadata)} metadata tags: KVS takes at most {MOST_TAGS} a fragment."
-        )
-    for name, value in metadata.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise SettingsError(f"metadata {name!r}={value!r}: names and values are text.")
-        size = len(name.encode())
-        if not 0 < size <= LONGEST_TAG_NAME or name.upper().startswith(RESERVED_PREFIX):
-            raise SettingsError(
-                f"metadata name {name!r}: give 1 to {LONGEST_TAG_NAME} bytes that do not begin "
-                f"with {RESERVED_PREFIX}, which KVS keeps to itself."
-            )
-        if len(value.encode()) > LONGEST_TAG_VALUE:
-            raise SettingsError(
-                f"metadata {name!r}: its value is longer than {LONGEST_TAG_VALUE} bytes."
-            )
 
 
 def metadata_tags(metadata: Mapping[str, str]) -> bytes:
