@@ -6,12 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backpack.errors import SettingsError
-from backpack.hub.output import QuietOutput
+from backpack.hub.output import OpenOutput, QuietOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backpack.hub.output import OpenOutput, Source
+    from backpack.hub.output import Source
     from backpack.streamer.board import ServerBoard
 
 __all__ = ["Line", "open_outputs"]
@@ -64,7 +64,8 @@ def open_outputs(
         line: Gives each output, by its place, a line to the application.
 
     Raises:
-        BackpackError: One cannot be opened; those before it are closed again.
+        BackpackError: One cannot be opened. Then, as with any other error, those before
+            it are closed again.
 
     """
     with contextlib.ExitStack() as undo:
@@ -89,25 +90,31 @@ def _open_output(
     if kind == "gstreamer":
         from backpack.push.output import GstOutput  # noqa: PLC0415
 
-        sink = GstOutput(hub, description["pipeline"], repeats=description["repeats"])
-        sink.open()
-        return sink
+        return _opened(GstOutput(hub, description["pipeline"], repeats=description["repeats"]))
     if kind == "kvs":
         from backpack.kvs.upload.output import KVSUpload  # noqa: PLC0415
         from backpack.kvs.upload.settings import UploadSettings  # noqa: PLC0415
 
-        upload = KVSUpload(
-            hub, UploadSettings.from_dict(description), say=line.say, on_news=line.news
-        )
-        upload.open()
-        return upload
+        upload = UploadSettings.from_dict(description)
+        return _opened(KVSUpload(hub, upload, say=line.say, on_news=line.news))
     if kind == "kvssink":
         from backpack.kvs.sink.output import KVSSinkOutput  # noqa: PLC0415
         from backpack.kvs.sink.settings import SinkSettings  # noqa: PLC0415
 
-        child = KVSSinkOutput(
-            hub, SinkSettings.from_dict(description), say=line.say, on_news=line.news
-        )
-        child.open()
-        return child
+        through = SinkSettings.from_dict(description)
+        return _opened(KVSSinkOutput(hub, through, say=line.say, on_news=line.news))
     raise SettingsError(f"There is no output of the kind {kind!r}.")
+
+
+class _Opening(OpenOutput, Protocol):
+    def open(self) -> None:
+        """Begin."""
+
+
+def _opened(output: _Opening) -> OpenOutput:
+    """Open an output, or leave nothing of it behind."""
+    with contextlib.ExitStack() as undo:
+        undo.callback(output.close)
+        output.open()
+        undo.pop_all()
+    return output

@@ -238,14 +238,14 @@ class Streamer:
         except (BackpackError, TypeError) as error:
             self._on_failed(number, SettingsError(str(error)))
             return
-        stream = Stream(
-            settings,
-            passed_over=self._passed_over,
-            on_ready=lambda error: _later(self._on_stream_ready, number, error),
-            on_news=lambda: self.tell_news(number),
-        )
-        self._lodgers[number] = lodger = Lodger(stream)
         try:
+            stream = Stream(
+                settings,
+                passed_over=self._passed_over,
+                on_ready=lambda error: _later(self._on_stream_ready, number, error),
+                on_news=lambda: self.tell_news(number),
+            )
+            self._lodgers[number] = lodger = Lodger(stream)
             outputs = open_outputs(
                 order.outputs,
                 Source(stream.hub, lodger.numbers, stream.snapshot),
@@ -253,9 +253,10 @@ class Streamer:
                 lambda place: _Line(self, number, place),
             )
             lodger.take_in([str(one.get("kind")) for one in order.outputs], outputs)
-        except BackpackError as error:
-            self._on_failed(number, error)
-            self._let_go(number, lodger)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing streams
+            self._on_failed(number, _as_failure(error))
+            if number in self._lodgers:
+                self._let_go(number, self._lodgers[number])
 
     def _on_stream_ready(self, number: int, error: BackpackError | None) -> None:
         lodger = self._lodgers.get(number)
@@ -378,6 +379,14 @@ def watch(
     """Call on the main thread whenever a descriptor is ready, until it says no."""
     # PyGObject takes descriptors here; the stubs know of channels only.
     GLib.io_add_watch(fd, GLib.PRIORITY_HIGH, condition, call)  # type: ignore[arg-type]
+
+
+def _as_failure(error: Exception) -> BackpackError:
+    """Say why a stream cannot be opened, also where nobody has thought of it."""
+    if isinstance(error, BackpackError):
+        return error
+    logger.debug("A stream could not be opened.", exc_info=error)
+    return OutputError(f"The stream could not be opened: {type(error).__name__}: {error}.")
 
 
 def _later(call: Callable[..., None], *arguments: object) -> None:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backpack.errors import SettingsError
+from backpack.hub.hub import Hub
 from backpack.kvs.letters import Signed, write_letter
 from backpack.kvs.upload import driver
+from backpack.kvs.upload.output import KVSUpload
 from backpack.kvs.upload.settings import UploadSettings
 from tests.kvs.producer.video import unit
 from tests.kvs.upload.rig import Rig, Signer, tries
 from tests.kvs_server.decoding import frame_numbers
-from tests.waiting import stays_true, threads_named, wait_for
+from tests.waiting import open_descriptors, stays_true, threads_named, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -402,6 +404,32 @@ def test_what_cannot_be_is_refused(server: KVSServer, wrong: dict[str, Any], wor
     """When it is opened, with the setting's name."""
     with pytest.raises(SettingsError, match=words):
         Rig(server, **wrong)
+
+
+def test_an_upload_that_gets_no_thread_leaves_nothing_behind(
+    server: KVSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are too many threads it fails when it is opened, and gives everything back."""
+    upload = KVSUpload(
+        Hub(linger_ns=0, on_change=lambda: None),
+        UploadSettings("us-east-1", "test", server.url),
+        say=lambda _letter: None,
+        on_news=lambda: None,
+    )
+    before = open_descriptors()
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError):
+            upload.open()
+    upload.close()
+    upload.close()
+
+    assert upload.finished
+    assert open_descriptors() <= before
 
 
 def test_settings_are_all_that_the_producer_knows_and_more() -> None:

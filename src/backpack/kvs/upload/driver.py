@@ -119,6 +119,10 @@ class Driver:
 
     def close(self) -> None:
         """End the thread, and wait for that. Idempotent."""
+        if self._thread.ident is None:
+            # It could not be started, and so gives nothing back.
+            self._reactor.close()
+            return
         self._reactor.post(self._leave)
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
