@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from backpack.kvs import KVSSpyGlass  # noqa: E402 - found by the line above
+from backpack.kvs import KVSFileCredentialsHandler, KVSSpyGlass  # noqa: E402 - found by the line above
 from backpack.rtsp import RTSPServer, RTSPSpyGlass  # noqa: E402
 from backpack.spyglass import SpyGlass  # noqa: E402
 from tests.end_to_end.apps import Putter  # noqa: E402
@@ -31,12 +31,17 @@ def main() -> None:
     parser.add_argument("--orderly", action="store_true", help="end in order on SIGTERM")
     parser.add_argument("--own-server", action="store_true")
     parser.add_argument("--kvs", metavar="JSON", help="what KVSSpyGlass is given")
+    parser.add_argument("--credentials-path", help="the file of its credentials handler")
     arguments = parser.parse_args()
     if arguments.orderly:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = RTSPServer(0)
     if arguments.kvs:
-        spyglass: SpyGlass = KVSSpyGlass(**json.loads(arguments.kvs), required=True)
+        path = arguments.credentials_path
+        handler = None if path is None else KVSFileCredentialsHandler(path)
+        spyglass: SpyGlass = KVSSpyGlass(
+            **json.loads(arguments.kvs), credentials_handler=handler, required=True
+        )
     elif arguments.own_server:
         server.start()
         spyglass = RTSPSpyGlass(server, "/cam", required=True)

@@ -163,12 +163,12 @@ class KVSOutput:
         )
         return None
 
-    def _file_path(self) -> dict[str, str]:
+    def _file_path(self) -> dict[str, str | None]:
         """Say where kvssink finds the credentials, in the form that it reads, or as variables."""
         if self._file is None:
             return {}
         name = "environment_path" if self.credentials_handler.by_environment else "credentials_path"
-        return {name: self._file.path}
+        return {name: self._file.path, "temporary_path": self._file.temporary_directory}
 
     def hold(self) -> None:
         """

@@ -454,6 +454,37 @@ def test_the_child_ends_with_the_streaming_process(
     assert stream.sessions[-1].said_end
 
 
+@pytest.mark.parametrize("orphaned", [False, True])
+def test_the_applications_own_folder_is_deleted_where_it_cannot_do_it(
+    opened: Callable[..., Bench], credentials: Path, stream: Stream, *, orphaned: bool
+) -> None:
+    """Once the child has ended, which may need the credentials until then."""
+    folder = credentials.parent / "folder"
+    folder.mkdir()
+    path = credentials.rename(folder / credentials.name)
+    bench = opened(credentials_path=str(path), temporary_path=str(folder))
+    bench.put(20)
+    if orphaned:
+        bench.output.orphaned()
+    bench.finish()
+    assert path.exists()
+    bench.output.close()
+    bench.output.close()
+
+    assert folder.exists() is not orphaned
+    assert frame_numbers(stream.timeline()) == list(range(1, 21))
+
+
+def test_a_credentials_file_of_the_users_stays(
+    opened: Callable[..., Bench], credentials: Path
+) -> None:
+    """Whoever has ended."""
+    bench = opened()
+    bench.output.orphaned()
+    bench.output.close()
+    assert credentials.exists()
+
+
 def test_priority_is_the_streaming_processes(opened: Callable[..., Bench]) -> None:
     """A child is as nice as its parent, and in its process group."""
     bench = opened()

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import json
+import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +16,11 @@ from backpack.kvs import (
     KVSInlineCredentialsHandler,
     KVSSpyGlass,
 )
+from tests.end_to_end.apps import App
 from tests.kvs_server.decoding import frame_numbers
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY
 from tests.numbered import numbered
-from tests.waiting import wait_for
+from tests.waiting import is_running, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,3 +110,35 @@ def test_what_kvssink_cannot_do_is_refused(dotenv: Path, tmp_path: Path) -> None
         spyglass(dotenv, metadata={"door": "front"})
     with pytest.raises(SettingsError, match=r'buffer_path: .*"native"'):
         spyglass(dotenv, buffer_path=tmp_path)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("given", [False, True])
+def test_a_killed_application_leaves_no_credentials_behind(
+    server: KVSServer, dotenv: Path, tmp_path: Path, *, given: bool
+) -> None:
+    """After SIGKILL the file of its own goes in the end; one at a path that was given stays."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "given").touch()
+    settings = {
+        "stream_region": "us-east-1",
+        "stream_name": "test",
+        "producer": "kvssink",
+        "dotenv_path": str(dotenv),
+        "fragment_seconds": 1.0,
+    }
+    credentials = ["--credentials-path", str(tmp_path / "given")] if given else []
+    app = App(30, "--kvs", json.dumps(settings), *credentials, TMPDIR=str(tmp_path / "own"))
+    try:
+        numbers = app.wait_for_numbers(lambda told: told["outputs"][0].get("fragments_persisted"))
+        files = [one.name for one in (tmp_path / "own").rglob("credentials")]
+        assert files == ([] if given else ["credentials"])
+        app.signal(signal.SIGKILL)
+        app.wait()
+        wait_for(lambda: not is_running(numbers["streamer_pid"]), 40, what="its end")
+    finally:
+        app.close()
+
+    assert list((tmp_path / "own").glob("spyglass-kvs-*")) == []
+    assert (SECRET_KEY in (tmp_path / "given").read_text()) is given
+    assert server.streams["test"].sessions[-1].said_end

@@ -122,6 +122,11 @@ class CredentialsFile:
         return "" if self._directory is None else str(self._directory / "credentials")
 
     @property
+    def temporary_directory(self) -> str | None:
+        """Tell which directory goes with it. None: it is in somebody else's, or not open."""
+        return None if self._directory is None else str(self._directory)
+
+    @property
     def is_written(self) -> bool:
         """Tell whether there is anything in it."""
         return self._written is not None

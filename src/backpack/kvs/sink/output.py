@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from backpack.hub.queue import DropPolicy, UnitQueue
@@ -60,6 +61,8 @@ class KVSSinkOutput:
             DropPolicy(max(1, units), settings.buffer_bytes), on_room=hub.request_key_frame
         )
         self._driver: Driver | None = None
+        # Whether nobody but us deletes what the application has left.
+        self._is_orphaned = False
         # Written by the encoder's thread: times of the newest picture, and of the one that
         # came to an empty queue last.
         self._newest_ns = 0
@@ -153,7 +156,13 @@ class KVSSinkOutput:
         """Do nothing: credentials come by their file."""
 
     def orphaned(self) -> None:
-        """Do nothing: the credentials that the child has are good for a while."""
+        """
+        Learn that the application has gone.
+
+        The credentials that the child has are good for a while, and their file is
+        needed until it ends; nobody else deletes it then.
+        """
+        self._is_orphaned = True
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
         """Begin to end: take nothing more, and deliver what there is."""
@@ -172,6 +181,9 @@ class KVSSinkOutput:
         self._queue.close()
         if self._driver is not None:
             self._driver.close()
+        temporary_path = self._settings.temporary_path
+        if self._is_orphaned and temporary_path is not None and self.finished:
+            shutil.rmtree(temporary_path, ignore_errors=True)
 
     @property
     def _late_seconds(self) -> float:

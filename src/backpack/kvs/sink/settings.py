@@ -54,6 +54,8 @@ class SinkSettings:
         environment_path: A file of mode 0600 with ``AWS_ACCESS_KEY_ID=…`` and
             so on, a line each; the child alone reads it, into its environment. For
             session tokens without an expiry, which the other file cannot hold.
+        temporary_path: A directory of the application's own that holds this file and
+            nothing else. It is deleted here if the application cannot do it any more.
         create_stream: Create the stream if it does not exist.
         retention_hours: How long a stream that is created keeps its video.
         fragment_seconds: A fragment begins at the first key frame after so long.
@@ -75,6 +77,7 @@ class SinkSettings:
     library_path: str | None = dataclasses.field(default=None, repr=False)
     credentials_path: str | None = None
     environment_path: str | None = None
+    temporary_path: str | None = None
     create_stream: bool = False
     retention_hours: int = 24
     fragment_seconds: float = 2.0
