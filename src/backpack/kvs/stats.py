@@ -49,6 +49,9 @@ class KVSStats:
             or there are none.
         credentials_renewed: How often they were renewed.
         credentials_trouble: Why the last try to get them has failed.
+        credentials_file_failures: How often they could not be written to their file.
+        credentials_file_trouble: Why they could not the last time. Empty: they could,
+            or there is no file.
 
     """
 
@@ -77,12 +80,18 @@ class KVSStats:
     credentials_expire_in_seconds: float | None = None
     credentials_renewed: int = 0
     credentials_trouble: str = ""
+    credentials_file_failures: int = 0
+    credentials_file_trouble: str = ""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> KVSStats:
         """Make them of what both ends of the output tell; what has no name here is left out."""
         known = {name: told[name] for name in cls.__annotations__ if name in told}
         stats = cls(**known)
+        if told.get("producer") == "kvssink" and stats.trouble and stats.credentials_file_trouble:
+            # It can only say that it gets none.
+            known["trouble"] = f"{stats.credentials_file_trouble} {stats.trouble}"
+            stats = cls(**known)
         out = not told.get("credentials_good", True) and bool(stats.credentials_trouble)
         if out and stats.state not in _REFUSED:
             known |= {"state": "UNAUTHORIZED", "trouble": stats.credentials_trouble}

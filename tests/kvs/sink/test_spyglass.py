@@ -113,6 +113,27 @@ def test_what_kvssink_cannot_do_is_refused(dotenv: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("environment")
+def test_a_credentials_file_that_cannot_be_written_is_told(dotenv: Path, tmp_path: Path) -> None:
+    """The numbers name the file, and once it can be written what was put arrives."""
+    folder = tmp_path / "folder"
+    folder.touch()
+    handler = KVSFileCredentialsHandler(folder / "credentials", ACCESS_KEY, SECRET_KEY)
+    with spyglass(dotenv, handler) as streaming:
+        streaming.put(numbered(1))
+        wait_for(lambda: streaming.kvs_stats().trouble)
+        stats = streaming.kvs_stats()
+        assert str(folder / "credentials") in stats.trouble
+        assert "cannot be written" in stats.trouble
+        assert stats.credentials_file_trouble
+        assert stats.credentials_file_failures
+        assert SECRET_KEY not in str(stats)
+        folder.unlink()
+        wait_for(lambda: streaming.put(numbered(2)) and streaming.kvs_stats().frames_persisted)
+        assert streaming.kvs_stats().trouble == ""
+        assert streaming.kvs_stats().credentials_file_trouble == ""
+
+
+@pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("given", [False, True])
 def test_a_killed_application_leaves_no_credentials_behind(
     server: KVSServer, dotenv: Path, tmp_path: Path, *, given: bool

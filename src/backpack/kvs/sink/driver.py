@@ -34,7 +34,7 @@ _JOIN_SECONDS: Final = 5.0
 _CREDENTIALS_SECONDS: Final = 0.2
 """How often it is looked whether the application has found credentials. kvssink asks only once."""
 
-_NO_CREDENTIALS: Final = "kvssink waits for the application to find credentials."
+_NO_CREDENTIALS: Final = "kvssink waits for credentials from the application."
 
 
 class Driver:
