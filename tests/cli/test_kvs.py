@@ -53,21 +53,37 @@ def test_everything_that_is_needed_is_tried(server: KVSServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "action"),
+    ("path", "action", "verdicts"),
     [
-        ("/describeStream", "DescribeStream"),
-        ("/getDataEndpoint", "GetDataEndpoint"),
-        ("/putMedia", "PutMedia"),
+        ("/describeStream", "DescribeStream", ["ok", "failed", "ok", "skipped", "skipped"]),
+        ("/getDataEndpoint", "GetDataEndpoint", ["ok", "ok", "failed", "skipped", "skipped"]),
+        ("/putMedia", "PutMedia", ["ok", "ok", "ok", "failed", "skipped"]),
     ],
 )
-def test_an_action_that_is_not_allowed_is_named(server: KVSServer, path: str, action: str) -> None:
-    """The first thing that fails is the last line, and says what to give to whom."""
+def test_an_action_that_is_not_allowed_is_named(
+    server: KVSServer, path: str, action: str, verdicts: list[str]
+) -> None:
+    """Its line says what to give to whom; what does not need it is tried, the rest says so."""
     server.faults.always[path] = HttpError(403, "AccessDenied", "not authorized")
 
-    last = check(status=1)[-1]
+    found = check(status=1)
 
-    assert (last["name"], last["verdict"]) == (action, "failed")
-    assert f"kinesisvideo:{action}" in last["remark"]
+    assert [one["verdict"] for one in found] == verdicts
+    (failed,) = [one for one in found if one["verdict"] == "failed"]
+    assert failed["name"] == action
+    assert f"kinesisvideo:{action}" in failed["remark"]
+    skipped = [one["remark"] for one in found if one["verdict"] == "skipped"]
+    assert skipped == [f"not tried: it needs {action}"] * len(skipped)
+
+
+def test_all_actions_that_are_not_allowed_are_named_at_once(server: KVSServer) -> None:
+    """Whoever grants permissions is asked once and not after each of them."""
+    for path in ("/describeStream", "/getDataEndpoint"):
+        server.faults.always[path] = HttpError(403, "AccessDenied", "not authorized")
+
+    failed = [one["name"] for one in check(status=1) if one["verdict"] == "failed"]
+
+    assert failed == ["DescribeStream", "GetDataEndpoint"]
 
 
 def test_a_secret_key_that_is_wrong_is_told_without_the_token(
@@ -95,14 +111,28 @@ def test_who_may_not_watch_can_stream(server: KVSServer) -> None:
 
 
 def test_a_missing_stream_is_created_if_asked(server: KVSServer) -> None:
-    """Without --create it says that the stream does not exist; with it, it is made."""
+    """Without --create it says that the stream does not exist; with it, it is made, on a line."""
     other = ("--region", "us-east-1", "--stream", "new")
-    last = check(*other, status=1)[-1]
-    assert "does not exist" in last["remark"]
+    _, described, created, *rest = check(*other, status=1)
+    assert "does not exist" in described["remark"]
+    assert (created["name"], created["verdict"]) == ("CreateStream", "skipped")
+    assert "--create" in created["remark"]
+    assert {one["remark"] for one in rest} == {"not tried: the stream does not exist"}
 
-    check(*other, "--create", status=0)
-
+    created = check(*other, "--create", status=0)[2]
+    assert (created["name"], created["verdict"]) == ("CreateStream", "ok")
     assert "new" in server.streams
+
+
+def test_a_stream_that_may_not_be_created_is_told(server: KVSServer) -> None:
+    """On the line of that action, with what to give to whom."""
+    server.faults.always["/createStream"] = HttpError(403, "AccessDenied", "not authorized")
+
+    found = check("--region", "us-east-1", "--stream", "new", "--create", status=1)
+
+    created = next(one for one in found if one["name"] == "CreateStream")
+    assert created["verdict"] == "failed"
+    assert "kinesisvideo:CreateStream" in created["remark"]
 
 
 @pytest.mark.usefixtures("server")
@@ -113,10 +143,22 @@ def test_without_credentials_nothing_else_is_tried(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
 
-    (only,) = check(status=1)
+    first, *rest = check(status=1)
 
-    assert (only["name"], only["verdict"]) == ("credentials", "failed")
-    assert only["remark"]
+    assert (first["name"], first["verdict"]) == ("credentials", "failed")
+    assert first["remark"]
+    assert {one["verdict"] for one in rest} == {"skipped"}
+    assert {one["remark"] for one in rest} == {"not tried: there are no credentials"}
+
+
+def test_a_control_plane_that_is_not_there_is_asked_once(server: KVSServer) -> None:
+    """What else would be asked of it is not tried."""
+    server.refuse()
+
+    _, described, *rest = check(status=1)
+
+    assert described["verdict"] == "failed"
+    assert {one["remark"] for one in rest} == {"not tried: DescribeStream got no answer"}
 
 
 def test_serve_prints_where_kvs_can_be_watched(server: KVSServer) -> None:

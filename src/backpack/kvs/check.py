@@ -1,4 +1,4 @@
-"""Try each thing that streaming to KVS needs, one after the other, and say what is missing."""
+"""Try each thing that streaming to KVS needs, as far as it can be, and say what is missing."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ TROUBLE_SECONDS = 6.0
 
 _OK = 200
 
+_REASONS = {
+    "credentials": "there are no credentials",
+    "answer": "DescribeStream got no answer",
+    "stream": "the stream does not exist",
+}
+"""Why what needs them is not tried; anything else is an action that does not work."""
+
 
 class Verdict(enum.Enum):
     """How one thing stands."""
@@ -45,6 +52,8 @@ class Verdict(enum.Enum):
     FAILED = "failed"
     WARNING = "warning"
     """It does not work, and streaming does not need it."""
+    SKIPPED = "skipped"
+    """It could not be tried; the remark says why."""
 
 
 @dataclass(frozen=True)
@@ -91,22 +100,50 @@ class Check:
         self._settings = spyglass.kvs_output.settings
         self._put = put
         self._clock = clock
+        # What does not work, by name: a finding's, or one of the reasons.
+        self._lacks: set[str] = set()
+        # Whether there was no stream at first.
+        self._was_missing = False
 
     def run(self) -> Iterator[Finding]:
-        """Try one thing after the other; each finding comes as soon as it is known."""
-        tries: list[tuple[str, Callable[[], str]]] = [
-            ("credentials", self._credentials),
-            ("DescribeStream", self._describe),
-            ("GetDataEndpoint", self._endpoint),
-            ("PutMedia", self._upload),
-        ]
-        for name, find in tries:
-            finding = _find(name, find, Verdict.FAILED)
-            yield finding
-            if finding.verdict is not Verdict.OK:
-                # What comes next stands on it.
-                return
-        yield _find("GetHLSStreamingSessionURL", self._play, Verdict.WARNING)
+        """
+        Try one thing after the other; each finding comes as soon as it is known.
+
+        What does not need a thing that has failed is tried all the same, so that whoever
+        grants permissions has to be asked once.
+        """
+        yield self._find("credentials", self._credentials)
+        yield self._find("DescribeStream", self._describe, "credentials")
+        if self._was_missing or self._settings.create_stream:
+            yield self._find("CreateStream", self._create, "credentials", "answer")
+        needs = ["credentials", "answer", "stream"]
+        yield self._find("GetDataEndpoint", self._endpoint, *needs)
+        # The producer asks for these first.
+        needs += ["DescribeStream", "GetDataEndpoint"]
+        yield self._find("PutMedia", self._upload, *needs)
+        needs += ["PutMedia"]
+        watch = "GetHLSStreamingSessionURL"
+        yield self._find(watch, self._play, *needs, otherwise=Verdict.WARNING)
+
+    def _find(
+        self,
+        name: str,
+        find: Callable[[], str],
+        *needs: str,
+        otherwise: Verdict = Verdict.FAILED,
+    ) -> Finding:
+        """Try one thing, if everything that it needs works."""
+        missing = next((need for need in needs if need in self._lacks), None)
+        if missing is not None:
+            why = _REASONS.get(missing, f"it needs {missing}")
+            return Finding(name, Verdict.SKIPPED, f"not tried: {why}")
+        try:
+            return Finding(name, Verdict.OK, find())
+        except _SkippedError as error:
+            return Finding(name, Verdict.SKIPPED, f"not tried: {error}")
+        except (_RefusedError, BackpackError) as error:
+            self._lacks.add(name)
+            return Finding(name, otherwise, str(error))
 
     def _credentials(self) -> str:
         found = self._output.credentials(CALL_SECONDS)
@@ -128,9 +165,27 @@ class Check:
             try:
                 return self._call(write_request(Operation.DESCRIBE_STREAM, control, asked))
             except _MissingStreamError:
-                if self._clock() > give_up_at:
+                self._was_missing = True
+                if self._clock() > give_up_at or self._spyglass.kvs_stats().state == "FAILED":
+                    self._lacks.add("stream")
                     raise
             self._put_for(LOOK_SECONDS)
+
+    def _create(self) -> str:
+        """Tell what has become of it: the producer creates a stream that it does not find."""
+        if not self._was_missing:
+            if "DescribeStream" in self._lacks:
+                raise _SkippedError("it needs DescribeStream")
+            # The producer may have been quicker than we.
+            return "the stream is there"
+        if not self._settings.create_stream:
+            raise _SkippedError("nobody has asked for it; --create does")
+        if "stream" not in self._lacks:
+            return f"the stream was created; it keeps {self._settings.retention_hours} h"
+        raise _RefusedError(
+            self._spyglass.kvs_stats().trouble
+            or f"The stream was not created within {CREATE_SECONDS:.0f} s."
+        )
 
     def _endpoint(self) -> str:
         return f"video goes to {self._data_endpoint('PUT_MEDIA')}"
@@ -168,7 +223,13 @@ class Check:
         )
 
     def _call(self, request: Request) -> str:
-        answer = self._output.caller.fetch(request, CALL_SECONDS)
+        try:
+            answer = self._output.caller.fetch(request, CALL_SECONDS)
+        except BackpackError:
+            self._lacks.add("answer")
+            raise
+        if not answer.status:
+            self._lacks.add("answer")
         if answer.status == _OK:
             return answer.body
         error, _ = read_error(answer.error_type, answer.body.encode())
@@ -176,12 +237,9 @@ class Check:
         raise _MissingStreamError(told) if error == "ResourceNotFound" else _RefusedError(told)
 
 
+class _SkippedError(Exception):
+    """A thing cannot be tried; the message says why."""
+
+
 class _MissingStreamError(_RefusedError):
     """The stream does not exist."""
-
-
-def _find(name: str, find: Callable[[], str], otherwise: Verdict) -> Finding:
-    try:
-        return Finding(name, Verdict.OK, find())
-    except (_RefusedError, BackpackError) as error:
-        return Finding(name, otherwise, str(error))
