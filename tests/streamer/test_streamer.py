@@ -6,13 +6,16 @@ import pytest
 
 from backpack.errors import OutputError
 from backpack.hub.hub import Hub
-from backpack.hub.output import Source
+from backpack.hub.output import OpenOutput, Source
+from backpack.kvs.sink.output import KVSSinkOutput
 from backpack.push import GstSink
 from backpack.push.output import GstOutput
+from backpack.settings import StreamSettings
 from backpack.spyglass import SpyGlass
 from backpack.streamer.board import ServerBoard
 from backpack.streamer.outputs import open_outputs
 from tests.apps import State, frame, nothing_left_behind, streaming, watcher
+from tests.kvs.producer.video import unit
 from tests.waiting import open_descriptors, wait_for
 
 
@@ -43,6 +46,43 @@ def test_an_output_that_nobody_thought_would_fail_is_an_error_of_the_start() -> 
         assert good.stats().starts == starts
 
 
+class Mute:
+    """A line to an application that is not there."""
+
+    def say(self, body: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def news(self) -> None:
+        """Do nothing."""
+
+
+def open_all(
+    descriptions: list[dict[str, Any]], source: Source, **settings: Any
+) -> list[OpenOutput]:
+    """Open outputs as the streamer does."""
+    asked = StreamSettings(**settings)
+    return open_outputs(descriptions, source, ServerBoard(), asked, lambda _place: Mute())
+
+
+def test_kvssink_is_told_what_it_has_to_have_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 60 frames a second buffer_seconds are twice the frames that they are at 30."""
+    monkeypatch.setattr(KVSSinkOutput, "open", lambda _self: None)
+    hub = Hub(linger_ns=0, on_change=lambda: None)
+    source = Source(hub, dict, lambda _width, _then: None)
+    description = {"kind": "kvssink", "region": "us-east-1", "stream_name": "door"}
+    (output,) = open_all([description], source, fps=60, bitrate_kbps=3000)
+    (plain,) = open_all([description], source)
+
+    assert isinstance(output, KVSSinkOutput)
+    assert isinstance(plain, KVSSinkOutput)
+    assert output._settings.properties["framerate"] == 60
+    assert output._settings.properties["avg-bandwidth-bps"] == 3_000_000
+    assert plain._settings.properties["framerate"] == 30
+    for number in range(120 * 60):
+        output.push(unit(number + 1))
+    assert output.lost == 0
+
+
 def test_an_output_that_opens_halfway_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its place in the hub and its pipeline go, as those of the outputs before it."""
     hub = Hub(linger_ns=0, on_change=lambda: None)
@@ -58,7 +98,7 @@ def test_an_output_that_opens_halfway_is_closed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(GstOutput, "open", open_and_fail)
     source = Source(hub, dict, lambda _width, _then: None)
     with pytest.raises(OSError, match="Too many"):
-        open_outputs([watcher().describe()] * 2, source, ServerBoard(), lambda _place: None)  # type: ignore[arg-type,return-value]
+        open_all([watcher().describe()] * 2, source)
 
     assert len(opened) == 2
     assert hub.reader_count == 0

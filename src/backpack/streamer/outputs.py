@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from backpack.hub.output import Source
+    from backpack.settings import StreamSettings
     from backpack.streamer.board import ServerBoard
 
 __all__ = ["Line", "open_outputs"]
@@ -52,6 +53,7 @@ def open_outputs(
     descriptions: Sequence[dict[str, Any]],
     source: Source,
     board: ServerBoard,
+    settings: StreamSettings,
     line: Callable[[int], Line],
 ) -> list[OpenOutput]:
     """
@@ -61,6 +63,7 @@ def open_outputs(
         descriptions: What the application has described.
         source: The stream.
         board: The servers.
+        settings: What the stream was asked to be.
         line: Gives each output, by its place, a line to the application.
 
     Raises:
@@ -71,7 +74,7 @@ def open_outputs(
     with contextlib.ExitStack() as undo:
         opened: list[OpenOutput] = []
         for place, description in enumerate(descriptions):
-            output = _open_output(description, source, board, line(place))
+            output = _open_output(description, source, board, settings, line(place))
             undo.callback(output.close)
             opened.append(output)
         undo.pop_all()
@@ -81,7 +84,11 @@ def open_outputs(
 # Rooms are imported when they are first needed: who streams over RTSP only
 # needs no other room's libraries.
 def _open_output(
-    description: dict[str, Any], source: Source, board: ServerBoard, line: Line
+    description: dict[str, Any],
+    source: Source,
+    board: ServerBoard,
+    settings: StreamSettings,
+    line: Line,
 ) -> OpenOutput:
     kind = description.get("kind")
     hub = source.hub
@@ -101,7 +108,9 @@ def _open_output(
         from backpack.kvs.sink.output import KVSSinkOutput  # noqa: PLC0415
         from backpack.kvs.sink.settings import SinkSettings  # noqa: PLC0415
 
-        through = SinkSettings.from_dict(description)
+        # What it has to have room for.
+        video = {"fps": settings.max_fps, "bitrate_kbps": settings.bitrate_kbps}
+        through = SinkSettings.from_dict({**video, **description})
         return _opened(KVSSinkOutput(hub, through, say=line.say, on_news=line.news))
     raise SettingsError(f"There is no output of the kind {kind!r}.")
 

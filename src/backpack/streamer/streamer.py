@@ -250,6 +250,7 @@ class Streamer:
                 order.outputs,
                 Source(stream.hub, lodger.numbers, stream.snapshot),
                 self._board,
+                settings,
                 lambda place: _Line(self, number, place),
             )
             lodger.take_in([str(one.get("kind")) for one in order.outputs], outputs)
