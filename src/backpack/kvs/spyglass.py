@@ -51,7 +51,9 @@ class KVSSpyGlass(SpyGlass):
         producer: ``"native"``, which needs nothing but this package, or
             ``"kvssink"``, AWS's GStreamer element, where it has been built.
         create_stream: Create the stream if it does not exist.
-        retention_hours: How long a stream that is created keeps its video.
+        retention_hours: How long a stream that is created keeps its video. With
+            kvssink, give 0 also for an existing stream that keeps nothing: kvssink
+            does not tell, and its video would never count as arrived.
         fragment_seconds: Length of a fragment at least, from 1 to 8 s. Shorter
             ones can be watched sooner.
         buffer_seconds: How much video waits in an outage; three fragments at least.
@@ -154,6 +156,8 @@ class KVSSpyGlass(SpyGlass):
             StateError: It is not streaming.
             SettingsError: A mode, range or time that cannot be.
             OutputError: There is no answer, or AWS refuses.
+            MissingDependencyError: The producer is kvssink, which makes no
+                such calls.
 
         """
         return self.kvs_output.playback_url(

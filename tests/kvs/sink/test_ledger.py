@@ -46,6 +46,14 @@ def test_what_is_never_persisted_is_delivered_when_received() -> None:
     assert pending().received(6000) == []
 
 
+def test_a_stream_that_persists_is_one_that_keeps() -> None:
+    """Whatever the setting says of one that would be created: received is not enough then."""
+    made = pending(keeps=False)
+    assert made.persisted(5000) == [10]
+    assert made.received(6000) == []
+    assert made.persisted(6000) == [10]
+
+
 def test_what_kvssink_has_no_room_for_is_lost() -> None:
     """The oldest fragments go, and are counted unless the service has said that it has them."""
     made = pending(buffer_seconds=3.0)
@@ -88,6 +96,15 @@ def test_what_is_counted() -> None:
         "fragments_skipped": 1,
         "reconnects": {},
     }
+
+
+def test_a_fragment_that_is_sent_again_is_not_skipped() -> None:
+    """After an error of the service or the line kvssink repeats it; after others it goes on."""
+    ledger, made = Ledger(), pending()
+    for status in (4000, 4003, 5000, 5001, 4002, 4006):
+        ledger.hear({**ack("error", 5000), "status": status}, made, now=50.0, wall=8.0)
+
+    assert ledger.numbers(53.0)["counters"]["fragments_skipped"] == 2
 
 
 def test_an_end_takes_longer_while_it_gets_somewhere() -> None:

@@ -73,7 +73,7 @@ class Ack:
         kind: buffering, received, persisted, error or idle.
         timecode_ms: Of the fragment.
         fragment: Its number.
-        status: The SDK's number of an error.
+        status: Of an error, as the service numbers them (ErrorId).
 
     """
 

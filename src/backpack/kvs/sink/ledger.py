@@ -13,6 +13,9 @@ __all__ = ["Ending", "Ledger", "Pending"]
 
 _MILLISECOND_NS = 1_000_000
 
+_SENT_AGAIN = frozenset({4000, 4003, 5000, 5001})
+"""Errors (ErrorId of the acknowledgement) after which its SDK sends the fragment again."""
+
 
 @dataclass
 class _Cluster:
@@ -37,7 +40,8 @@ class Pending:
     Args:
         fragment_seconds: How long.
         buffer_seconds: What is older than that kvssink has given up.
-        keeps: Whether the stream persists anything; received is enough otherwise.
+        keeps: Whether the stream persists anything, as far as known; received is enough
+            otherwise. kvssink does not tell: it is learned from what is persisted.
 
     """
 
@@ -76,13 +80,17 @@ class Pending:
     def received(self, timecode_ms: int) -> list[int]:
         """Note that a fragment has arrived; as `persisted` where nothing is kept."""
         if not self._keeps:
-            return self.persisted(timecode_ms)
+            return self._delivered(timecode_ms)
         for cluster in self._clusters:
             cluster.received = cluster.received or cluster.begin_ms <= timecode_ms
         return []
 
     def persisted(self, timecode_ms: int) -> list[int]:
         """Note that this fragment, and so all before it, are kept; give the pictures of each."""
+        self._keeps = True
+        return self._delivered(timecode_ms)
+
+    def _delivered(self, timecode_ms: int) -> list[int]:
         delivered = []
         while self._clusters and self._clusters[0].begin_ms <= timecode_ms:
             delivered.append(self._clusters.popleft().frames)
@@ -163,7 +171,7 @@ class Ledger:
             delivered = pending.received(timecode_ms)
         elif kind == "persisted":
             delivered = pending.persisted(timecode_ms)
-        elif kind == "error":
+        elif kind == "error" and ack["status"] not in _SENT_AGAIN:
             self.fragments_skipped += 1
         if delivered:
             self.fragments_persisted += len(delivered)
