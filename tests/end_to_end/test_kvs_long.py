@@ -104,7 +104,8 @@ def test_an_outage_of_a_minute_loses_nothing(
     putter = camera(stage, spyglass, 1920, 1080, 16)
     wait_for(lambda: is_streaming(spyglass))
 
-    outage(server, scaled(60, 8))
+    # Silence is noticed after 20 s.
+    outage(server, scaled(60, 25 if outage is silent else 8))
     end(spyglass, putter)
 
     stats = spyglass.stats()
