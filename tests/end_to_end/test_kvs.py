@@ -359,13 +359,18 @@ def test_without_a_network_it_streams_once_there_is_one(
     spyglass = kvs(stage)
     putter = stage.putter(spyglass, 30)
     wait_for(lambda: spyglass.kvs_stats().reconnects or spyglass.kvs_stats().buffered_seconds > 1)
+    wait_for(lambda: spyglass.kvs_stats().frames_taken)
+    early = putter.last
 
     server.listen()
     wait_for(lambda: is_streaming(spyglass))
     putter.stop()
     spyglass.stop_streaming()
 
-    assert 1 in arrived(stream)
+    # A busy machine may replace some before they are encoded, and only those.
+    numbers = arrived(stream)
+    assert len(numbers) == len(taken(putter)) - spyglass.stats().replaced
+    assert numbers[0] <= early
 
 
 def test_a_stream_is_created_where_that_is_asked(server: KVSServer, stage: Stage) -> None:
