@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import signal
+from typing import TYPE_CHECKING
+
 import pytest
 
 from backpack.handover.tenancy import Tenancy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,3 +30,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each start wait until it is answered: an application's goes on without after 10 s."""
     monkeypatch.setitem(Tenancy.open.__kwdefaults__, "timeout", 60.0)
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_in_a_terminal() -> Iterator[None]:
+    """Let children hear what a shell's background job and nohup ignore; restore what we set."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
