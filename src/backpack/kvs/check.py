@@ -166,10 +166,15 @@ class Check:
                 return self._call(write_request(Operation.DESCRIBE_STREAM, control, asked))
             except _MissingStreamError:
                 self._was_missing = True
-                if self._clock() > give_up_at or self._spyglass.kvs_stats().state == "FAILED":
+                if self._clock() > give_up_at or self._creates_none():
                     self._lacks.add("stream")
                     raise
             self._put_for(LOOK_SECONDS)
+
+    def _creates_none(self) -> bool:
+        """Tell whether the producer has given up, or was told that it may not."""
+        stats = self._spyglass.kvs_stats()
+        return stats.state == "FAILED" or "kinesisvideo:CreateStream" in stats.trouble
 
     def _create(self) -> str:
         """Tell what has become of it: the producer creates a stream that it does not find."""
