@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -69,18 +69,18 @@ def test_an_outage_of_a_minute_costs_nothing(
     assert service.status.trouble == ""
 
 
-@pytest.mark.parametrize("on_disk", [False, True])
-def test_memory_in_an_outage_of_five_minutes_is_bounded(tmp_path: Path, *, on_disk: bool) -> None:
-    """By `buffer_bytes` and a fifth; the newest video is kept, from a key frame on."""
-    most = 2 * 1024 * 1024
+SMALL: dict[str, Any] = {
+    "fragment_seconds": 2.0,
+    "buffer_seconds": 600.0,
+    "buffer_bytes": 2 * 1024 * 1024,
+}
+
+
+def memory_of_five_minutes(service: Service) -> int:
+    """Put five minutes of video, and tell what it takes at most, in bytes."""
     pictures()
-    journal = Journal(tmp_path, "us-east-1", "test") if on_disk else None
     tracemalloc.start()
     try:
-        service = Service(
-            journal=journal, fragment_seconds=2.0, buffer_seconds=600.0, buffer_bytes=most
-        )
-        service.gone = True
         service.frames(100)
         before, _ = tracemalloc.get_traced_memory()
         before -= service.producer.queue.size
@@ -88,7 +88,17 @@ def test_memory_in_an_outage_of_five_minutes_is_bounded(tmp_path: Path, *, on_di
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak - before <= most * 1.2
+    return peak - before
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_memory_in_an_outage_of_five_minutes_is_bounded(tmp_path: Path, *, on_disk: bool) -> None:
+    """By `buffer_bytes` and a fifth; the newest video is kept, from a key frame on."""
+    journal = Journal(tmp_path, "us-east-1", "test") if on_disk else None
+    service = Service(journal=journal, **SMALL)
+    service.gone = True
+    most = SMALL["buffer_bytes"]
+    assert memory_of_five_minutes(service) <= most * 1.2
     assert service.status.queue.frames_dropped > 1000
     assert service.status.buffered_bytes > most * 0.8
     first = service.status.queue.frames_dropped + 1
@@ -105,20 +115,10 @@ def test_memory_in_an_outage_of_five_minutes_is_bounded(tmp_path: Path, *, on_di
 
 def test_memory_is_bounded_where_video_is_received_and_never_persisted() -> None:
     """What the buffer lets go is gone, and counted once, though its connection goes on."""
-    most = 2 * 1024 * 1024
-    pictures()
-    tracemalloc.start()
-    try:
-        service = Service(fragment_seconds=2.0, buffer_seconds=600.0, buffer_bytes=most)
-        service.archive_hangs = True
-        service.frames(100)
-        before, _ = tracemalloc.get_traced_memory()
-        before -= service.producer.queue.size
-        service.frames(2900, padding=4000)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak - before <= most * 1.2
+    service = Service(**SMALL)
+    service.archive_hangs = True
+    most = SMALL["buffer_bytes"]
+    assert memory_of_five_minutes(service) <= most * 1.2
     status = service.status
     assert status.reconnects == {}
     assert status.fragments_sent == 150
