@@ -40,15 +40,17 @@ def udp_relay() -> Iterator[UdpRelay]:
     made.close()
 
 
-def lead_through(page: Any, relay: UdpRelay) -> None:
-    """Have a page's video go through a relay."""
+def page_through(relay: UdpRelay, open_page: Callable[..., Any]) -> Any:
+    """Give a page whose video goes through a relay."""
 
     def answer(route: Any) -> None:
         response = route.fetch()
         text = relay.through(response.text()) if response.status == 201 else response.text()
         route.fulfill(response=response, body=text)
 
+    page = open_page()
     page.route("**/whep", answer)
+    return page
 
 
 def transport_of(page: Any) -> str:
@@ -177,8 +179,7 @@ def test_a_picture_comes_back_after_heavy_loss(
     stream = rig.stream(padding_bytes=12_000)
     serving = rig.serve()
     serving.mount("/cam", stream.hub)
-    page = open_page()
-    lead_through(page, udp_relay)
+    page = page_through(udp_relay, open_page)
     page.goto(serving.url("/cam", query="&transport=webrtc"))
     page.wait_for_selector(WEBRTC)
     for loss in (1.0, 0.5):
@@ -196,8 +197,7 @@ def test_where_ice_does_not_connect_nothing_is_worse(
 ) -> None:
     """The WebSocket's pictures go on, from the first one to the last."""
     udp_relay.is_cut = True
-    page = open_page()
-    lead_through(page, udp_relay)
+    page = page_through(udp_relay, open_page)
     with page.expect_request(lambda asked: asked.method == "DELETE"):
         page.goto(serving.url("/cam", query="&transport=webrtc"))
         wait_picture(page)
@@ -211,8 +211,7 @@ def test_when_the_video_stops_the_websocket_goes_on(
     serving: Serving, open_page: Callable[..., Any], udp_relay: UdpRelay
 ) -> None:
     """After some seconds, by itself."""
-    page = open_page()
-    lead_through(page, udp_relay)
+    page = page_through(udp_relay, open_page)
     page.goto(serving.url("/cam", query="&transport=webrtc"))
     page.wait_for_selector(WEBRTC)
     udp_relay.is_cut = True
@@ -245,8 +244,7 @@ def test_where_the_video_and_the_line_are_gone_the_page_says_so(
 ) -> None:
     """The line was lost while the video was seen, and nobody had to know until now."""
     tunnel = relay_to(serving.port)
-    page = open_page()
-    lead_through(page, udp_relay)
+    page = page_through(udp_relay, open_page)
     hurry(page, "whep.js", FROZEN_MS=500, WATCH_MS=100)
     # Once lost it tries again, which tells nothing for long.
     hurry(page, "socket.js", PING_MS=100, OPEN_MS=600_000)
@@ -280,8 +278,7 @@ def test_a_switch_that_nobody_asked_for_is_undone_where_it_becomes_worse(
     stream = rig.stream(padding_bytes=10_000)
     serving = rig.serve()
     serving.mount("/cam", stream.hub)
-    page = open_page()
-    lead_through(page, udp_relay)
+    page = page_through(udp_relay, open_page)
     hurry(page, "whep.js", TRIAL_MS=1000, MANY_SKIPS=1, FROZEN_MS=600_000)
     switch_by_itself(page, serving, relay_to(serving.port))
     udp_relay.loss = 0.8
@@ -297,8 +294,7 @@ def test_a_switch_that_somebody_asked_for_stays(
     stream = rig.stream(padding_bytes=10_000)
     serving = rig.serve()
     serving.mount("/cam", stream.hub)
-    page = open_page()
-    lead_through(page, udp_relay)
+    page = page_through(udp_relay, open_page)
     hurry(page, "whep.js", TRIAL_MS=300, WATCH_MS=100, FROZEN_MS=600_000)
     page.goto(serving.url("/cam", query="&transport=webrtc"))
     page.wait_for_selector(WEBRTC)
@@ -317,8 +313,7 @@ def test_a_switch_that_nobody_asked_for_is_undone_where_pictures_come_late(
     """As many of them as before, and each of a while ago."""
     serving = rig.serve()
     serving.mount("/cam", rig.stream(padding_bytes=10_000).hub)
-    page = open_page()
-    lead_through(page, udp_relay)
+    page = page_through(udp_relay, open_page)
     hurry(page, "whep.js", TRIAL_MS=1000, MANY_SKIPS=1)
     page.add_init_script("""
       window.lateTicks = 0;
