@@ -4,8 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from backpack.streamer.priority import NICE
+from tests.apps import frame, streaming, watcher
+from tests.waiting import wait_for
 
 _TELL = """
 import json, os, signal
@@ -34,6 +39,15 @@ if not child:
 ours = time.process_time()
 os.wait()
 os.write(1, f"{ours}".encode())
+"""
+
+
+_POLICY_AFTER = """
+import os, threading
+from backpack.streamer.priority import step_behind
+os.sched_setscheduler(0, {policy}, os.sched_param({priority}))
+step_behind()
+print(os.sched_getscheduler(0))
 """
 
 
@@ -74,3 +88,40 @@ def test_sigterm_still_ends_it() -> None:
     """Only Ctrl-C is meant for the application alone."""
     code = _TELL.replace("signal.SIGINT) == signal.SIG_IGN", "signal.SIGTERM) == signal.SIG_DFL")
     assert json.loads(run(code))[3]
+
+
+@pytest.mark.parametrize(
+    ("policy", "priority", "becomes"),
+    [
+        ("os.SCHED_OTHER", 0, os.SCHED_BATCH),
+        # Handed down, it would have an encoder run before the application's own threads.
+        ("os.SCHED_FIFO | os.SCHED_RESET_ON_FORK", 1, os.SCHED_BATCH),
+        ("os.SCHED_IDLE", 0, os.SCHED_IDLE),
+    ],
+)
+def test_it_never_preempts_whoever_wakes_it(policy: str, priority: int, becomes: int) -> None:
+    """It takes the batch policy, and keeps the idle one, which is weaker still."""
+    if "FIFO" in policy and os.geteuid() != 0:
+        pytest.skip("only root may have a real-time policy")
+
+    assert int(run(_POLICY_AFTER.format(policy=policy, priority=priority))) == becomes
+
+
+def test_every_thread_of_the_streaming_process_has_the_batch_policy() -> None:
+    """Those of GStreamer and the encoder, too: each is woken by `put` or by one that is."""
+    with streaming(watcher(), encoder="x264enc") as spyglass:
+
+        def encoded() -> bool:
+            spyglass.put(frame())
+            return spyglass.stats().encoded > 3
+
+        wait_for(encoded)
+        threads = list(Path(f"/proc/{spyglass.stats().streamer_pid}/task").iterdir())
+        policies = {
+            (thread / "comm").read_text(): os.sched_getscheduler(int(thread.name))
+            for thread in threads
+        }
+
+    # The main thread, the intake, and at least one of the encoder's pipeline.
+    assert len(threads) >= 3
+    assert set(policies.values()) == {os.SCHED_BATCH}, policies

@@ -15,6 +15,9 @@ nice 15 has 3 % of it: three pictures of 1080p a second. Nice 19 or the idle cla
 would leave the application 99 %, but its viewers without a picture for seconds.
 """
 
+# A flag in what the kernel gives as the policy.
+_RESET_ON_FORK = getattr(os, "SCHED_RESET_ON_FORK", 0)
+
 
 def step_behind() -> None:
     """
@@ -29,6 +32,25 @@ def step_behind() -> None:
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _never_preempt_on_wakeup()
     with contextlib.suppress(OSError):
         # An application that is nice itself stays as far ahead.
         os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICE))
+
+
+def _never_preempt_on_wakeup() -> None:
+    """
+    Use the batch policy, in this thread and all threads and processes that it starts.
+
+    A thread that has slept is due at once when it wakes up, whatever its nice
+    value: under the default policy the intake thread that `put` wakes takes the
+    core from `put` itself and converts a frame before `put` returns. A batch
+    thread waits for the next tick or a free core; its share of a busy core stays
+    that of its nice value (sched(7), "SCHED_BATCH"). It also takes away a
+    real-time policy that an application has handed down, under which nice
+    values have no effect. The idle policy, which is weaker still, is left.
+    """
+    # Linux alone has these policies.
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) & ~_RESET_ON_FORK != os.SCHED_IDLE:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
