@@ -12,18 +12,19 @@ SOURCE = Path(__file__).parent.parent / "src" / "backpack"
 
 # What a room may import at the top of its files, besides itself. What is
 # loaded lazily, inside of functions, is the business of its own line there.
-BASE = {"errors", "settings", "stats", "redaction"}
+BASE = {"errors", "packages", "settings", "stats", "redaction"}
 APP = {*BASE, "handover", "spyglass"}
 STREAMING = {*BASE, "handover", "gst", "hub", "encoding"}
 ROOMS = {
     "errors": set(),
+    "packages": set(),
     "settings": {"errors"},
     "stats": set(),
     "redaction": {"settings"},
-    "handover": {"errors", "settings"},
+    "handover": {"errors", "packages", "settings"},
     "spyglass": {*BASE, "handover"},
     "listening": {"errors", "settings", "handover"},
-    "gst": {"errors"},
+    "gst": {"errors", "packages"},
     "hub": set(),
     "encoding": {*BASE, "gst", "handover"},
     "rtsp": {*STREAMING, "spyglass", "listening"},

@@ -75,8 +75,13 @@ output:
 {_EXIT_STATUS}"""
 
 _DOCTOR_EPILOG = """\
+examples:
+  spyglass doctor
+  spyglass doctor --install         print the command that installs what is missing
+  spyglass doctor --install --yes   run it
+
 exit status:
-  0    streaming works here
+  0    streaming works here; with --install: nothing is missing, or was installed
   1    it does not; the last lines say what to install or to change
   2    it was asked wrongly
 """
@@ -200,6 +205,12 @@ def _add_doctor(commands: _Commands) -> None:
         "--dotenv", metavar="FILE", help="a .env that says where kvssink is (dotenv_path)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.add_argument(
+        "--install",
+        action="store_true",
+        help="print only the command that installs what is missing",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --install: run it")
 
 
 def _add_kvs(commands: _Commands) -> None:

@@ -16,12 +16,14 @@ from backpack.cli.advice import advice_for
 from backpack.cli.conflicts import disturbing_variables, other_owners
 from backpack.cli.elsewhere import ask_python
 from backpack.cli.failure import CANNOT
-from backpack.cli.needs import ALL_ELEMENTS, BASICS, apt_line
+from backpack.cli.install import install, install_line
+from backpack.cli.needs import ALL_ELEMENTS
 from backpack.cli.report import render
 from backpack.errors import SettingsError
 from backpack.gst.elements import ELEMENTS
 from backpack.handover.interpreter import candidates
 from backpack.kvs.sink.probe import probe_element
+from backpack.packages import PACKAGES, packages_for
 
 if TYPE_CHECKING:
     import argparse
@@ -46,12 +48,26 @@ def run(asked: argparse.Namespace) -> int:
         asked: What `backpack.cli.arguments` made of the command line.
 
     Returns:
-        0 if streaming works here, else 1.
+        0 if streaming works here, else 1. With ``--install``: 0 if nothing is missing,
+        or was installed.
 
     """
     facts = examine(asked.dotenv)
+    if asked.install:
+        return _install(facts, run_it=asked.yes)
     print(json.dumps(facts, indent=2) if asked.json else render(facts))
     return 0 if facts["ok"] else CANNOT
+
+
+def _install(facts: Facts, *, run_it: bool) -> int:
+    """Print the command that installs what is missing, or run it."""
+    if not facts["packages"]:
+        print("Nothing is missing that could be installed.", file=sys.stderr)
+        return 0 if facts["ok"] else CANNOT
+    if run_it:
+        return install(facts["packages"])
+    print(facts["install"])
+    return CANNOT
 
 
 def examine(dotenv_path: str | None = None) -> Facts:
@@ -176,7 +192,8 @@ def judge(facts: Facts) -> Facts:
         "ok": not problems,
         "problems": problems,
         "remarks": remarks,
-        "install": apt_line(packages),
+        "packages": [package.debian for package in PACKAGES if package.debian in packages],
+        "install": install_line(packages),
     }
 
 
@@ -193,7 +210,9 @@ def _why_none(pythons: list[Facts], spare: str | None) -> str:
 def _packages_for_none(pythons: list[Facts]) -> list[str]:
     """Give the packages that one candidate lacks, or all where there is nothing at all."""
     missing = pythons[-1].get("missing", []) if pythons else []
-    return missing if missing and missing != ["python3-gi"] else list(BASICS)
+    if missing and missing != ["python3-gi"]:
+        return list(missing)
+    return [package.debian for package in packages_for()]
 
 
 def _judge_used(
@@ -220,6 +239,9 @@ def _judge_used(
     if not used["aiohttp"]:
         remarks.append("aiohttp is missing: no page for the browser, no http://.")
         packages.append("python3-aiohttp")
+    if not used["webrtc"]:
+        remarks.append(f"{used['webrtc_error']} The page works without it, over TCP.")
+        packages += ["gir1.2-gst-plugins-bad-1.0", "gstreamer1.0-nice"]
     if used["numpy"] is None and used["path"] != sys.executable:
         remarks.append(f"{used['path']} has no numpy: `spyglass serve` reads no files there.")
         packages.append("python3-numpy")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from backpack.cli.failure import Failure
 from backpack.errors import MissingDependencyError
 from backpack.handover.interpreter import boot_command, candidates, clean_environment
+from backpack.packages import install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +54,8 @@ def need_gstreamer(command_line: Sequence[str]) -> None:
             continue
         if answer.get("numpy") is None:
             reason = (
-                f"{python} has GStreamer, which reads the source, but no numpy. Install it: "
-                "sudo apt install python3-numpy"
+                f"{python} has GStreamer, which reads the source, but no numpy. "
+                + install_hint("python3-numpy")
             )
             continue
         _become(python, command_line)

@@ -58,6 +58,8 @@ def _probe(*, with_encoders: bool) -> Facts:
         "missing": [],
         "rtsp_server": None,
         "rtsp_error": None,
+        "webrtc": False,
+        "webrtc_error": None,
         "tls": False,
         "libyuv": None,
         "aiohttp": None,
@@ -71,6 +73,7 @@ def _probe(*, with_encoders: bool) -> Facts:
         facts["missing"] = _packages_behind(str(error), has_gi=facts["gi"] is not None)
         return facts
     _add_rtsp_server(facts)
+    _add_webrtc(facts)
     facts["libyuv"] = _libyuv()
     facts["aiohttp"] = _version_of("aiohttp")
     facts["elements"] = {element.name: _element(element.name) for element in ALL_ELEMENTS}
@@ -110,11 +113,20 @@ def _add_rtsp_server(facts: Facts) -> None:
     try:
         door: Any = importlib.import_module("backpack.gst.rtsp")
     except BackpackError as error:
-        facts["rtsp_error"] = str(error).partition(" Streaming needs")[0]
+        facts["rtsp_error"] = str(error).partition(" Install it:")[0]
         return
     # PyGObject loads the library when it is first used.
     door.GstRtspServer.RTSPServer.new()
     facts["rtsp_server"] = _loaded_version("libgstrtspserver-1.0")
+
+
+def _add_webrtc(facts: Facts) -> None:
+    try:
+        importlib.import_module("backpack.gst.webrtc")
+    except BackpackError as error:
+        facts["webrtc_error"] = str(error).partition(" Install it:")[0]
+    else:
+        facts["webrtc"] = True
 
 
 def _libyuv() -> str | None:

@@ -54,7 +54,7 @@ def _python(python: Facts, *, is_used: bool) -> Iterator[str]:
 
 
 def _first_sentence(text: str | None) -> str:
-    return (text or "").partition(" Streaming needs")[0].splitlines()[0] if text else ""
+    return text.partition(" Streaming needs")[0].splitlines()[0] if text else ""
 
 
 def _used(python: Facts, facts: Facts) -> Iterator[str]:
@@ -66,6 +66,7 @@ def _used(python: Facts, facts: Facts) -> Iterator[str]:
         ("libyuv", "libyuv", "fast colour conversion"),
         ("TLS (glib-networking)", "tls", "rtsps://"),
         ("aiohttp", "aiohttp", "http://, the page in the browser"),
+        ("WebRTC", "webrtc", "the page over UDP; without it the page uses TCP"),
         ("numpy", "numpy", "`spyglass serve` where the application's Python has no gi"),
     ):
         found = python.get(key)

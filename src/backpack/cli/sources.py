@@ -11,6 +11,7 @@ from backpack.cli.live import EndOfSource
 from backpack.cli.player import Player, PlayerError, Trouble
 from backpack.gst.factory import make
 from backpack.gst.gi import Gst
+from backpack.packages import install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DECODERS", "CameraSource", "FileSource"]
 
 _FIRST_PICTURE_SECONDS: Final = 20.0
-DECODERS: Final = (
-    "Install decoders: sudo apt install gstreamer1.0-libav gstreamer1.0-plugins-bad "
-    "gstreamer1.0-plugins-good"
+DECODERS: Final = install_hint(
+    "gstreamer1.0-libav", "gstreamer1.0-plugins-bad", "gstreamer1.0-plugins-good"
 )
 """What to install where there is no decoder."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from backpack.errors import MissingDependencyError, PipelineError
+from backpack.packages import install_hint
 from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class LibyuvConverter:
     def __init__(self, width: int, height: int, raw_format: str, framerate: str) -> None:
         library = load_libyuv()
         if library is None:
-            raise MissingDependencyError("libyuv is missing. Install it: sudo apt install libyuv0")
+            raise MissingDependencyError(f"libyuv is missing. {install_hint('libyuv0')}")
         self._yuv = library
         self._size = (width, height)
         self._nv12 = raw_format == "NV12"

@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Final
 
 from backpack.errors import MissingDependencyError
+from backpack.packages import WATCHING, install_hint
 
 try:
     import gi
@@ -28,7 +29,9 @@ try:
     gi.require_version("GstApp", "1.0")
     gi.require_version("GstVideo", "1.0")
     from gi.repository import Gio, GLib, Gst, GstApp, GstVideo
-except (ImportError, ValueError) as _cause:
+# Of a PyGObject that was removed, files of other packages stay behind: the module
+# can then be imported and has none of its names.
+except (ImportError, ValueError, AttributeError) as _cause:
     _missing: Exception | None = _cause
 else:
     _missing = None
@@ -38,21 +41,20 @@ __all__ = ["OLDEST_GSTREAMER", "GLib", "Gio", "Gst", "GstApp", "GstVideo", "gstr
 OLDEST_GSTREAMER: Final = (1, 20)
 """What Ubuntu 22.04 ships; older ones are tried by nobody here."""
 
-_HOW_TO_INSTALL: Final = (
+_NEEDED: Final = (
     f"Streaming needs GStreamer {OLDEST_GSTREAMER[0]}.{OLDEST_GSTREAMER[1]} or newer with its "
-    "Python bindings, from the operating system and not from pip. On Debian, Ubuntu and "
-    "Raspberry Pi OS:\n"
-    "    sudo apt install python3-gi python3-gst-1.0 gir1.2-gstreamer-1.0 "
-    "gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
-    "gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly\n"
-    "The application itself may run under any other Python. `spyglass doctor` shows what is "
-    "found and what is not."
+    "Python bindings, from the operating system and not from pip."
+)
+_DOCTOR: Final = (
+    "The application itself may run under any other Python. `spyglass doctor` shows what is found "
+    "and what is not."
 )
 
 
 def explain(what: str) -> str:
     """Say what is missing and, in a paragraph, how to install it."""
-    return f"{what} {_HOW_TO_INSTALL}"
+    # All that watching needs, so that one command is enough.
+    return f"{what} {_NEEDED} {install_hint(features=WATCHING)}\n{_DOCTOR}"
 
 
 def check_version(version: tuple[int, ...]) -> None:

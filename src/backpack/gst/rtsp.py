@@ -12,20 +12,21 @@ Raises:
 from __future__ import annotations
 
 from backpack.errors import MissingDependencyError
-from backpack.gst import gi as _gi
+from backpack.packages import install_hint
 
 try:
     import gi
 
+    # Where there is no GStreamer at all, this says so.
+    import backpack.gst.gi  # noqa: F401
+
     gi.require_version("GstRtsp", "1.0")
     gi.require_version("GstRtspServer", "1.0")
     from gi.repository import GstRtsp, GstRtspServer
-except (ImportError, ValueError) as _cause:
+except (ImportError, ValueError, AttributeError) as _cause:
     raise MissingDependencyError(
-        _gi.explain(
-            f"The RTSP server cannot be loaded: {_cause}. It also needs the packages "
-            "gir1.2-gst-rtsp-server-1.0 and gstreamer1.0-rtsp."
-        )
+        f"RTSP needs GStreamer's RTSP server, which cannot be loaded: {_cause}. "
+        + install_hint("gir1.2-gst-rtsp-server-1.0", features=["rtsp://"])
     ) from _cause
 
 __all__ = ["GstRtsp", "GstRtspServer"]

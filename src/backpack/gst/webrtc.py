@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from backpack.errors import MissingDependencyError
 from backpack.gst.factory import exists
+from backpack.packages import install_hint
 
 try:
     import gi
@@ -24,7 +25,7 @@ try:
     gi.require_version("GstSdp", "1.0")
     gi.require_version("GstWebRTC", "1.0")
     from gi.repository import GstSdp, GstWebRTC
-except (ImportError, ValueError) as _cause:
+except (ImportError, ValueError, AttributeError) as _cause:
     _missing: str | None = str(_cause)
 else:
     _NEEDED = ("webrtcbin", "nicesink", "dtlssrtpenc", "srtpenc", "rtprtxsend", "rtph264pay")
@@ -34,12 +35,13 @@ else:
 if TYPE_CHECKING:
     from backpack.gst.gi import Gst
 
+_PACKAGES = ("gstreamer1.0-plugins-bad", "gstreamer1.0-nice", "gir1.2-gst-plugins-bad-1.0")
+
 __all__ = ["GstSdp", "GstWebRTC", "ice_agent"]
 
 if _missing is not None:
     raise MissingDependencyError(
-        f"WebRTC is not to be had: {_missing}. On Debian, Ubuntu and Raspberry Pi OS: sudo apt "
-        "install gstreamer1.0-nice gstreamer1.0-plugins-bad gir1.2-gst-plugins-bad-1.0"
+        f"WebRTC is missing a part: {_missing}. {install_hint(*_PACKAGES)}"
     )
 
 

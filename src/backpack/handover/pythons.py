@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backpack.errors import BackpackError, MissingDependencyError
 from backpack.handover.interpreter import candidates
+from backpack.packages import WATCHING, install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +51,9 @@ class Pythons:
             self._complaint = None
         if not self._left:
             raise MissingDependencyError(
-                "No Python was found to run the streaming process. Install the system's "
-                "python3 with python3-gi and python3-gst-1.0, or set BACKPACK_PYTHON to a "
-                f"Python that has `gi`. {_DOCTOR}"
+                "No Python was found to run the streaming process. "
+                f"{install_hint(features=WATCHING)}\nOr set BACKPACK_PYTHON to a Python that has "
+                f"`gi`. {_DOCTOR}"
             )
         return self._left[0]
 
@@ -71,9 +72,9 @@ class Pythons:
     def give_up(self, reason: str) -> BackpackError | None:
         """Go on to the next one; give what to say where none is left in this round."""
         self._complaint = self._complaint or MissingDependencyError(
-            f"{reason} Streaming runs under a Python that has PyGObject and GStreamer, on Debian "
-            "and Ubuntu the system's: sudo apt install python3-gi python3-gst-1.0. Where "
-            f"BACKPACK_PYTHON is set it must name such a Python. {_DOCTOR}"
+            f"{reason} Streaming runs under a Python that has PyGObject and GStreamer, most often "
+            f"the system's. {install_hint(features=WATCHING)}\nWhere BACKPACK_PYTHON is set it "
+            f"must name such a Python. {_DOCTOR}"
         )
         del self._left[:1]
         return None if self._left else self._complaint

@@ -9,14 +9,15 @@ Raises:
 from __future__ import annotations
 
 from backpack.errors import MissingDependencyError
+from backpack.packages import install_hint
 
 try:
     import aiohttp
     from aiohttp import web
 except ImportError as error:
     raise MissingDependencyError(
-        f"Pages for browsers need aiohttp, which cannot be loaded: {error}. On Debian, Ubuntu and "
-        "Raspberry Pi OS: sudo apt install python3-aiohttp"
+        f"Pages for browsers need aiohttp, which cannot be loaded: {error}. "
+        + install_hint("python3-aiohttp")
     ) from error
 
 __all__ = ["aiohttp", "web"]
