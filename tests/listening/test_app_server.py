@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,8 +13,9 @@ import pytest
 from backpack.errors import AddressInUseError, SettingsError
 from backpack.rtsp import RTSPOutput, RTSPServer
 from backpack.web import WebOutput, WebServer
-from tests.apps import nothing_left_behind, run_app
+from tests.apps import State, frame, nothing_left_behind, run_app, streaming
 from tests.rtsp.ports import listens, taken_port
+from tests.waiting import stays_true, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,3 +151,64 @@ print("good")
 """
     )
     assert out.strip() == "good"
+
+
+@KINDS
+def test_a_port_that_was_lost_is_told_once_and_taken_back(
+    kind: type[Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its stream is in ERROR meanwhile and has no address; then it is served as before."""
+    caplog.set_level(logging.WARNING)
+    server = kind(0)
+    with streaming(output(server, "/door")) as spyglass:
+        spyglass.put(frame())
+        urls, pid = spyglass.urls(), spyglass.stats().streamer_pid
+        assert pid is not None
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: _took(other, server.port), every=0.001)
+            other.listen()
+
+            wait_for(lambda: spyglass.state is State.ERROR)
+            assert spyglass.urls() == []
+            for told in (spyglass.state_reason, spyglass.stats().error or ""):
+                assert str(server.port) in told
+            # It tries every two seconds; once more than the one that has failed.
+            assert stays_true(lambda: spyglass.state is State.ERROR, 2.5)
+            told = [one for one in caplog.records if "is not open" in one.getMessage()]
+            assert len(told) == 1
+
+        wait_for(lambda: spyglass.put(frame()) and spyglass.state is State.STREAMING)
+        assert spyglass.urls() == urls
+        assert spyglass.state_reason == ""
+        assert listens(server.port)
+
+
+def _took(sock: socket.socket, port: int) -> bool:
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("address", "only"), [("127.0.0.1", True), ("0.0.0.0", False)], ids=["loopback", "all"]
+)
+def test_an_rtsp_server_says_where_it_listens(
+    address: str, *, only: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line, and that nobody else can reach it where that is so; not again after a restart."""
+    caplog.set_level(logging.INFO)
+    server = RTSPServer(0, address=address, allow_anonymous=True)
+    with streaming(RTSPOutput(server, "/door", starts_server=True)) as spyglass:
+        pid, starts = spyglass.stats().streamer_pid, spyglass.stats().starts
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: spyglass.stats().starts > starts and spyglass.state is State.WARMUP)
+        told = [one.getMessage() for one in caplog.records if "RTSP at" in one.getMessage()]
+
+        assert len(told) == 1
+        assert f"rtsp://127.0.0.1:{server.port}/door" in told[0]
+        assert ("this machine only" in told[0]) is only

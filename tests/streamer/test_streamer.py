@@ -61,7 +61,9 @@ def open_all(
 ) -> list[OpenOutput]:
     """Open outputs as the streamer does."""
     asked = StreamSettings(**settings)
-    return open_outputs(descriptions, source, ServerBoard(), asked, lambda _place: Mute())
+    return open_outputs(
+        descriptions, source, ServerBoard(lambda: None), asked, lambda _place: Mute()
+    )
 
 
 def test_kvssink_is_told_what_it_has_to_have_room_for(monkeypatch: pytest.MonkeyPatch) -> None:

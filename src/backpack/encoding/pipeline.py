@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -14,6 +15,7 @@ from backpack.encoding.raw import RawConverter
 from backpack.errors import EncoderError, MissingDependencyError, PipelineError
 from backpack.gst import factory
 from backpack.gst.gi import Gst, GstApp, GstVideo
+from backpack.packages import install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +56,15 @@ class Size:
     height: int
 
 
+@functools.cache
+def _tell_missing_libyuv() -> None:
+    """Log, once, what the application pays where libyuv is not installed."""
+    _log.warning(
+        "libyuv is missing, so converting colours takes several times the CPU. %s",
+        install_hint("libyuv0"),
+    )
+
+
 class EncoderPipeline:
     """
     Hold the elements of one encoder, from appsrc to appsink.
@@ -82,6 +93,8 @@ class EncoderPipeline:
             if libyuv and load_libyuv() is not None:
                 self.converter = LibyuvConverter(size.width, size.height, raw_format, framerate)
             else:
+                if libyuv:
+                    _tell_missing_libyuv()
                 self.converter = RawConverter(size.width, size.height, framerate)
                 convert = True
             self._configure(size)

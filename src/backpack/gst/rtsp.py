@@ -26,7 +26,7 @@ try:
 except (ImportError, ValueError, AttributeError) as _cause:
     raise MissingDependencyError(
         f"RTSP needs GStreamer's RTSP server, which cannot be loaded: {_cause}. "
-        + install_hint("gir1.2-gst-rtsp-server-1.0", features=["rtsp://"])
+        + install_hint("gir1.2-gst-rtsp-server-1.0")
     ) from _cause
 
 __all__ = ["GstRtsp", "GstRtspServer"]

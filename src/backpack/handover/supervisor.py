@@ -35,6 +35,7 @@ from backpack.handover.messages import (
     StreamReport,
     Unavailable,
 )
+from backpack.handover.notices import notify
 from backpack.handover.pythons import Pythons
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ class Supervisor:
         """Log why nothing can stream, once, where nobody is told by an exception."""
         if str(error) != self._complaint:
             self._complaint = str(error)
-            logger.warning("SpyGlass cannot stream and will go on trying: %s", error)
+            text = f"This process cannot stream and will go on trying: {error}"
+            notify(logger, logging.WARNING, text)
 
     def _turn(self) -> float | None:
         self._keep_running(time.monotonic())

@@ -35,16 +35,18 @@ class Tenancy:
     `open`, `send` and `close` may be called from any thread. The callbacks
     come on the supervisor's thread.
 
-    What keeps the thing from opening is either raised by `open` or told by
-    ``on_lost``, not both: what an application is about to see as an error
-    needs no line in its log before.
+    A failure to open is reported once: raised by `open` if it waits, else
+    passed to ``on_failed`` or ``on_lost``. The log does not repeat what the
+    caller is about to catch.
 
     Args:
         opening: Gives the messages that open it anew, with descriptors that
             the receiver closes.
         on_opened: Takes what the streaming process says of the open thing.
-        on_lost: Learns that it is not open any more: with the reason where
-            it cannot be, without where it is being restarted.
+        on_failed: Takes the reason why this thing cannot be opened, or has
+            broken. The streaming process itself runs.
+        on_lost: Called when the streaming process is not there: with the
+            reason where none can run, with None where it is being restarted.
         on_report: Takes the numbers of a stream.
         on_word: Takes what an output of a stream has to say.
 
@@ -55,6 +57,7 @@ class Tenancy:
         *,
         opening: Callable[[int], Sequence[tuple[Message, Sequence[int]]]],
         on_opened: Callable[[Opened], None],
+        on_failed: Callable[[BackpackError], None],
         on_lost: Callable[[BackpackError | None], None],
         on_report: Callable[[StreamReport], None] | None = None,
         on_word: Callable[[FromOutput], None] | None = None,
@@ -62,6 +65,7 @@ class Tenancy:
         self.id = new_id()
         self._opening = opening
         self._on_opened = on_opened
+        self._on_failed = on_failed
         self._on_lost = on_lost
         self._on_report = on_report
         self._on_word = on_word
@@ -154,7 +158,7 @@ class Tenancy:
         elif isinstance(message, Failed):
             error = error_from_name(message.error, message.message)
             if not self._raises(error):
-                self._on_lost(error)
+                self._on_failed(error)
             self._set_answer(error)
         elif isinstance(message, Closed):
             self._set_closed()

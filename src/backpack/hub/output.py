@@ -57,7 +57,7 @@ class OpenOutput(Protocol):
 
     @property
     def failed(self) -> bool:
-        """Whether it has given up for good; `trouble` says why."""
+        """Whether nothing is delivered, for good or until something is mended; see `trouble`."""
 
     def numbers(self) -> dict[str, Any]:
         """
@@ -93,10 +93,18 @@ class OpenOutput(Protocol):
 class QuietOutput:
     """Be an output that has nothing to tell, and delivers as it goes."""
 
-    trouble = ""
     opening = False
-    failed = False
     finished = True
+
+    @property
+    def trouble(self) -> str:
+        """Nothing keeps it from delivering."""
+        return ""
+
+    @property
+    def failed(self) -> bool:
+        """It has not."""
+        return False
 
     def numbers(self) -> dict[str, Any]:
         """Tell nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from backpack.errors import BackpackError
     from backpack.listening.app_server import ListeningServer
 
 __all__ = ["ServedOutput"]
@@ -52,7 +53,18 @@ class ServedOutput(Generic[ServerT]):
         """Give the path back, and stop the server where nobody needs it."""
         self.server._release(self.path, stop=self._starts_server)  # noqa: SLF001
 
+    @property
+    def failure(self) -> BackpackError | None:
+        """Why its server does not listen though the streaming process runs. None: it may."""
+        return self.server.failure
+
+    def tell_failure(self) -> None:
+        """Log `failure`, if there is one."""
+        self.server._tell_failure()  # noqa: SLF001 - of this room
+
     def urls(self) -> list[str]:
-        """Give the addresses of this stream, complete with all that lets people in."""
+        """Return the addresses of this stream with all that lets people in; none if not served."""
+        if self.server._problem is not None:  # noqa: SLF001
+            return []
         hosts = self.server._hosts()  # noqa: SLF001
         return [self.server.url(self.path, host) for host in hosts]

@@ -7,8 +7,9 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from backpack.errors import MissingDependencyError, SettingsError, StateError
+from backpack.errors import SettingsError, StateError
 from backpack.handover.messages import CloseServer, OpenServer
+from backpack.handover.notices import notify
 from backpack.handover.tenancy import Tenancy
 from backpack.listening.addresses import for_url
 from backpack.listening.app_registry import register
@@ -53,6 +54,8 @@ class ListeningServer:
     """
 
     _kind: ClassVar[Kind]
+    # Whether nobody can know the address who was not told it.
+    _has_secret_address: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -77,9 +80,21 @@ class ListeningServer:
         self._paths: dict[str, object] = {}
         # One for the server's whole life: streams name it by its number.
         self._tenancy = Tenancy(
-            opening=self._opening, on_opened=self._on_opened, on_lost=self._on_lost
+            opening=self._opening,
+            on_opened=self._on_opened,
+            on_failed=self._on_failed,
+            on_lost=self._on_lost,
         )
         self._is_open = False
+        # Why it does not listen though it was started, and whether that is its own
+        # failure: the streaming process runs. None: it listens, or will in a moment.
+        self._problem: BackpackError | None = None
+        self._has_failed = False
+        # Whether somebody waits for it, who will raise or tell a failure.
+        self._is_starting = False
+        # Whether it was told where it listens, since it was started.
+        self._is_announced = False
+        self._told_hosts: Sequence[str] = ()
         # Set in a child that was forked while we existed.
         self._is_forked_copy = False
         register(self)
@@ -111,6 +126,7 @@ class ListeningServer:
         with self._life:
             self._open()
             self._started_by_app = True
+        self._tell_failure()
 
     def stop(self) -> None:
         """Close the socket and all clients. Does nothing where it is not started."""
@@ -140,7 +156,19 @@ class ListeningServer:
 
     def urls(self) -> list[str]:
         """Give the addresses of all streams, as clients can reach them from where it listens."""
+        if self._problem is not None:
+            return []
         return [self.url(path, host) for path in list(self._paths) for host in self._hosts()]
+
+    @property
+    def failure(self) -> BackpackError | None:
+        """
+        Why this server does not listen though the streaming process runs.
+
+        None where it listens, was not started, or no streaming process can
+        run at all. Any thread.
+        """
+        return self._problem if self._has_failed else None
 
     def _origin(self, host: str | None = None) -> str:
         scheme = self._kind.secure_scheme if self._settings.secure else self._kind.scheme
@@ -196,16 +224,31 @@ class ListeningServer:
     def _open(self, *, required: bool = False) -> None:
         if self._is_open or is_disabled():
             return
+        # Here, since the supervisor's thread must not wait for a name server.
+        self._told_hosts = self._hosts()
+        self._is_announced = False
+        self._note_problem(None)
+        self._is_starting = True
         try:
             self._tenancy.open(required=required or self._required)
         except BaseException:
             self._tenancy.close(CloseServer(self.id), _CLOSE_SECONDS)
             raise
+        finally:
+            self._is_starting = False
         self._is_open = True
-        self._announce()
 
-    def _announce(self) -> None:
-        """Tell what has to be told of a server that was opened: nothing, here."""
+    def _announcement(self, hosts: Sequence[str]) -> str:
+        """
+        Return what a person needs to know of a server that listens now; nothing if empty.
+
+        On the supervisor's thread; must not block.
+
+        Args:
+            hosts: The addresses at which clients can reach it.
+
+        """
+        raise NotImplementedError
 
     def _check_fork(self, call: str) -> None:
         if self._is_forked_copy:
@@ -218,12 +261,15 @@ class ListeningServer:
         if self._is_open:
             self._tenancy.close(CloseServer(self.id), _CLOSE_SECONDS)
         self._is_open = False
+        self._note_problem(None)
 
     def _opening(self, tenancy_id: int) -> list[tuple[Message, Sequence[int]]]:
         return [(self._open_message(tenancy_id), ())]
 
     def _open_message(self, tenancy_id: int) -> OpenServer:
         return OpenServer(tenancy_id, self._kind.room, self._settings.to_dict())
+
+    # On the supervisor's thread.
 
     def _on_opened(self, message: Opened) -> None:
         # The number is kept: after a restart viewers come back to it.
@@ -232,10 +278,34 @@ class ListeningServer:
             self._settings = replace(self._settings, port=port)
             # A URL with this number means this server.
             register(self)
+        self._note_problem(None)
+        text = "" if self._is_announced else self._announcement(self._told_hosts)
+        # Once: after a restart it listens at the same place.
+        self._is_announced = True
+        if text:
+            notify(self.logger, logging.INFO, text, always=self._has_secret_address)
+
+    def _on_failed(self, error: BackpackError) -> None:
+        # It is tried again every few seconds, and the reason is mostly the same.
+        is_new = str(error) != str(self._problem or "")
+        self._note_problem(error, own=True)
+        if is_new and not self._is_starting:
+            self._tell_failure()
 
     def _on_lost(self, error: BackpackError | None) -> None:
-        # That nothing can stream at all the supervisor says, once for all.
-        if error is not None and not isinstance(error, MissingDependencyError):
-            self.logger.warning(
-                "The %s on port %d is not open: %s", self._kind.server, self.port, error
-            )
+        # That no streaming process can run the supervisor says, once for all. One that is
+        # being restarted opens the server again at the same address.
+        if error is not None:
+            self._note_problem(error)
+
+    def _tell_failure(self) -> None:
+        """Log why it does not listen, if so. Any thread."""
+        failure = self.failure
+        if failure is not None:
+            where = f" on port {self.port}" if self.port else ""
+            text = f"The {self._kind.server}{where} is not open: {failure}"
+            notify(self.logger, logging.WARNING, text)
+
+    def _note_problem(self, error: BackpackError | None, *, own: bool = False) -> None:
+        self._has_failed = own
+        self._problem = error

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from backpack.errors import SettingsError
+from backpack.listening.addresses import is_loopback
 from backpack.listening.app_kind import Kind
 from backpack.listening.app_server import ListeningServer
 from backpack.listening.certificate import absolute_path
@@ -16,7 +17,7 @@ from backpack.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
 if TYPE_CHECKING:
     import logging
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from backpack.handover.messages import OpenServer
 
@@ -138,6 +139,14 @@ class RTSPServer(ListeningServer):
     def __repr__(self) -> str:
         """Show the addresses of the streams."""
         return f"<{type(self).__name__} streams=[{', '.join(self.urls())}]>"
+
+    def _announcement(self, hosts: Sequence[str]) -> str:
+        paths = list(self._paths) or ["/"]
+        where = ", ".join(self.url(path, host) for host in hosts for path in paths)
+        if all(is_loopback(host) for host in hosts):
+            # The one of panorama-backpack listened on every address.
+            return f"RTSP at {where}, for this machine only (address= names another address)"
+        return f"RTSP at {where}"
 
     def _open_message(self, tenancy_id: int) -> OpenServer:
         return replace(super()._open_message(tenancy_id), launches=dict(self._launches))

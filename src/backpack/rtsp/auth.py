@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backpack.errors import SettingsError
+from backpack.errors import MissingDependencyError, SettingsError
 from backpack.gst.gi import Gio, GLib, Gst
 from backpack.gst.rtsp import GstRtsp, GstRtspServer
+from backpack.packages import install_hint
 
 if TYPE_CHECKING:
     from backpack.rtsp.settings import RTSPServerSettings
@@ -29,6 +30,7 @@ def make_auth(settings: RTSPServerSettings) -> GstRtspServer.RTSPAuth | None:
 
     Raises:
         SettingsError: The certificate or its key cannot be used.
+        MissingDependencyError: GLib has no TLS here.
 
     """
     if not settings.users and not settings.secure:
@@ -62,6 +64,10 @@ def _token() -> GstRtspServer.RTSPToken:
 
 
 def _load_certificate(certificate: str, key: str | None) -> Gio.TlsCertificate:
+    if not Gio.TlsBackend.get_default().supports_tls():
+        raise MissingDependencyError(
+            f"rtsps:// needs TLS for GLib, which is missing. {install_hint('glib-networking')}"
+        )
     try:
         if key is not None:
             return Gio.TlsCertificate.new_from_files(certificate, key)
@@ -69,6 +75,5 @@ def _load_certificate(certificate: str, key: str | None) -> Gio.TlsCertificate:
         return Gio.TlsCertificate.new_from_pem(text, len(text))
     except (GLib.Error, OSError, ValueError) as error:
         raise SettingsError(
-            f"certificate={certificate!r} cannot be used for RTSPS: {error}. "
-            "Give PEM files. On Debian and Ubuntu, TLS also needs the package glib-networking."
+            f"certificate={certificate!r} cannot be used for RTSPS: {error}. Give PEM files."
         ) from error

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Correspondent", "Output", "as_output", "mask"]
+    from backpack.errors import BackpackError
+
+__all__ = ["Correspondent", "Output", "as_output", "mask", "report_failures"]
 
 
 @runtime_checkable
@@ -77,6 +79,34 @@ _SCHEMES = {
     "rtsp": "backpack.rtsp.app_output:output_from_url",
     "rtsps": "backpack.rtsp.app_output:output_from_url",
 }
+
+
+@runtime_checkable
+class ServedOutput(Output, Protocol):
+    """An output that a server shows."""
+
+    @property
+    def failure(self) -> BackpackError | None:
+        """Why its server does not listen though the streaming process runs. None: it may."""
+
+    def tell_failure(self) -> None:
+        """Log `failure`, if there is one."""
+
+
+def report_failures(outputs: Sequence[Output]) -> None:
+    """
+    Raise the first failure where the servers of all outputs have failed; else log each.
+
+    Raises:
+        BackpackError: What keeps the first one from being served.
+
+    """
+    served = [output for output in outputs if isinstance(output, ServedOutput)]
+    failures = [output.failure for output in served if output.failure is not None]
+    if failures and len(failures) == len(outputs):
+        raise failures[0]
+    for output in served:
+        output.tell_failure()
 
 
 def as_output(given: object, *, allow_anonymous: bool, required: bool = False) -> Output:

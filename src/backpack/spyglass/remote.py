@@ -99,6 +99,7 @@ class RemoteStream:
         tenancy = Tenancy(
             opening=lambda number: self._opening(number, settings),
             on_opened=self._on_opened,
+            on_failed=self._on_failed,
             on_lost=self._on_lost,
             on_report=self._on_report,
             on_word=self._on_word,
@@ -189,20 +190,24 @@ class RemoteStream:
                 self._enter(Event.FRAME)
         self._log_changes()
 
+    def _on_failed(self, error: BackpackError) -> None:
+        # The streaming process is there and goes on counting.
+        with self._lock:
+            self._error = str(error)
+            self._enter(Event.FAILED, str(error))
+        self._log_changes()
+
     def _on_lost(self, error: BackpackError | None) -> None:
+        if error is not None:
+            self._on_failed(error)
+            return
         told = self._numbers.outputs(len(self._outputs))
         with self._lock:
-            if error is None:
-                self._enter(Event.AWAY, "The streaming process is being started again.")
-                self._frames.forget_reader()
-                self._numbers.carry_over()
-            else:
-                # A streaming process that is there goes on counting.
-                self._error = str(error)
-                self._enter(Event.FAILED, str(error))
-        if error is None:
-            for place, output in self._talking.items():
-                output.went_away(told[place])
+            self._enter(Event.AWAY, "The streaming process is being started again.")
+            self._frames.forget_reader()
+            self._numbers.carry_over()
+        for place, output in self._talking.items():
+            output.went_away(told[place])
         self._log_changes()
 
     def _on_report(self, message: StreamReport) -> None:
@@ -239,8 +244,9 @@ class RemoteStream:
 
     @property
     def reason(self) -> str:
-        """Why it is in that state, where that needs saying."""
-        return self._course.reason
+        """Why it is in that state, or what keeps an output from delivering; empty if neither."""
+        course = self._course
+        return course.reason or ((self._error or "") if course.state in ACCEPTING else "")
 
     @property
     def size(self) -> tuple[int | None, int | None]:
@@ -254,7 +260,7 @@ class RemoteStream:
                 **self._numbers.numbers(),
                 **self._frames.numbers(),
                 "state": self._course.state.name,
-                "reason": self._course.reason,
+                "reason": self.reason,
                 "error": self._error or self._frames.error,
             }
             told = self._numbers.outputs(len(self._outputs))

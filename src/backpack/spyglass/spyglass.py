@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from backpack.errors import StateError
 from backpack.settings import StreamSettings, is_disabled
 from backpack.spyglass.numbers import as_stats
-from backpack.spyglass.outputs import Correspondent, as_output
+from backpack.spyglass.outputs import Correspondent, as_output, report_failures
 from backpack.spyglass.remote import DRAIN_SECONDS, RemoteStream
 from backpack.spyglass.state import State as _State
 from backpack.spyglass.tally import Outcome
@@ -77,8 +77,10 @@ class SpyGlass:
         encoder: GStreamer element to encode with, for example ``"x264enc"``.
             None: the best one that passes a trial.
         linger_seconds: How long encoding goes on after the last viewer left.
-        required: Whether `start_streaming` raises where streaming cannot run.
-            Otherwise that is logged, and tried again.
+        required: Whether `start_streaming` raises where streaming cannot run,
+            or one of several outputs cannot be served since a package is
+            missing. Otherwise that is logged, and tried again; `state_reason`
+            and `stats` tell it, too.
         allow_anonymous: Whether a URL without a user may listen on an address
             that others can reach.
 
@@ -159,8 +161,9 @@ class SpyGlass:
             SettingsError: A value that cannot be.
             AddressInUseError: Another program listens on an output's address.
             OutputError: An output cannot be opened.
-            MissingDependencyError: Streaming cannot run here, and
-                ``required=True`` was asked.
+            MissingDependencyError: None of the outputs can be served here; or,
+                where ``required=True`` was asked, one of them cannot, or
+                streaming cannot run at all.
 
         """
         self._check_fork("start_streaming")
@@ -177,6 +180,7 @@ class SpyGlass:
                 for output in self._outputs:
                     output.hold()
                     undo.callback(output.release)
+                report_failures(self._outputs)
                 self._stream.open(
                     settings,
                     required=self._required,
@@ -301,7 +305,11 @@ class SpyGlass:
         return self._stream.reason
 
     def urls(self) -> list[str]:
-        """Give the addresses at which the stream can be watched; passwords are left out."""
+        """
+        Return the addresses at which the stream can be watched; passwords are left out.
+
+        What could not be opened is left out, too.
+        """
         return [url for output in self._outputs for url in output.urls()]
 
     def stats(self) -> Stats:

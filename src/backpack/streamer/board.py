@@ -39,16 +39,22 @@ class ServerBoard:
 
     A stream names its server by number; the application may start the server
     later, stop it, and start it again. Everything runs on the main thread.
+
+    Args:
+        on_change: Called after a server was opened or could not be.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_change: Callable[[], None]) -> None:
         self._servers: dict[int, _Server] = {}
         self._ports: dict[int, int] = {}
         # Server → path → what is to be served there.
         self._mounts: dict[int, dict[str, Source]] = {}
         self._launches: dict[int, dict[str, str]] = {}
-        # Servers that could not be opened → the timer of the next try.
+        # Servers that could not be opened → the timer of the next try, and the reason.
         self._retries: dict[int, int] = {}
+        self._failures: dict[int, str] = {}
+        self._on_change = on_change
 
     def open(
         self,
@@ -71,11 +77,14 @@ class ServerBoard:
         except BackpackError as error:
             on_failed(order.id, error)
             if order.id not in self._servers:
+                self._failures[order.id] = str(error)
+                self._on_change()
                 self._retries[order.id] = GLib.timeout_add(
                     _RETRY_MS, self._retry, order, on_open, on_failed
                 )
             return
         on_open(order.id, self._ports[order.id])
+        self._on_change()
 
     def close_server(self, number: int) -> None:
         """Close a server; streams that name it wait for it to come back."""
@@ -115,6 +124,10 @@ class ServerBoard:
         server = self._servers.get(number)
         return 0 if server is None else server.lost(path)
 
+    def failure(self, number: int) -> str:
+        """Return why a server is not open. Empty: it is, or was not asked for."""
+        return self._failures.get(number, "")
+
     def close(self) -> None:
         """Close all servers."""
         for number in [*self._servers, *self._retries]:
@@ -148,11 +161,12 @@ class ServerBoard:
         on_open: Callable[[int, int], None],
         on_failed: Callable[[int, BackpackError], None],
     ) -> bool:
-        del self._retries[order.id]
+        self._retries[order.id] = 0
         self.open(order, on_open=on_open, on_failed=on_failed)
         return GLib.SOURCE_REMOVE
 
     def _forget_retry(self, number: int) -> None:
+        self._failures.pop(number, None)
         timer = self._retries.pop(number, 0)
         if timer:
             GLib.source_remove(timer)

@@ -93,6 +93,7 @@ class Lodger:
                     "kind": kind,
                     "viewers": output.viewers,
                     "lost": output.lost,
+                    "trouble": output.trouble,
                     **output.numbers(),
                 }
                 for kind, output in zip(self._kinds, self.outputs, strict=True)
@@ -110,12 +111,22 @@ class Lodger:
         return " ".join(output.trouble for output in self.outputs if output.trouble)
 
     def take_failure(self) -> str:
-        """Say, once, why nothing will be delivered any more; nothing while something is."""
-        failed = self.outputs and all(output.failed for output in self.outputs)
-        if not failed or self._has_told_failure or not self._is_open:
+        """Say, once, why nothing is delivered; nothing while something is."""
+        if not self._has_failed or self._has_told_failure or not self._is_open:
             return ""
         self._has_told_failure = True
         return self.trouble or "The output has failed."
+
+    def take_recovery(self) -> bool:
+        """Tell, once, that something is delivered again after a failure that was told."""
+        if self._has_failed or not self._has_told_failure:
+            return False
+        self._has_told_failure = False
+        return True
+
+    @property
+    def _has_failed(self) -> bool:
+        return bool(self.outputs) and all(output.failed for output in self.outputs)
 
     def finish(
         self, seconds: float, *, deliver_seconds: float, longest_seconds: float = 0.0

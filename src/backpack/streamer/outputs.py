@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backpack.errors import SettingsError
+from backpack.handover.messages import FromOutput
 from backpack.hub.output import OpenOutput, QuietOutput
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from backpack.settings import StreamSettings
     from backpack.streamer.board import ServerBoard
 
-__all__ = ["Line", "open_outputs"]
+__all__ = ["Line", "OutputLine", "open_outputs"]
 
 
 class Line(Protocol):
@@ -26,6 +27,39 @@ class Line(Protocol):
 
     def news(self) -> None:
         """Say that its numbers are worth telling."""
+
+
+class OutputLine:
+    """
+    Let one output talk to its other end, in the application. Any thread.
+
+    Args:
+        number: The number of its stream.
+        place: Its place among the stream's outputs.
+        send: Sends a message to the application. Called on any thread.
+        tell_news: Told the stream's number when its numbers are worth telling.
+
+    """
+
+    def __init__(
+        self,
+        number: int,
+        place: int,
+        send: Callable[[FromOutput], None],
+        tell_news: Callable[[int], None],
+    ) -> None:
+        self._number = number
+        self._place = place
+        self._send = send
+        self._tell_news = tell_news
+
+    def say(self, body: dict[str, Any]) -> None:
+        """Send something to the other end."""
+        self._send(FromOutput(self._number, self._place, body))
+
+    def news(self) -> None:
+        """Have the stream's numbers reported soon."""
+        self._tell_news(self._number)
 
 
 class _Mount(QuietOutput):
@@ -44,6 +78,14 @@ class _Mount(QuietOutput):
     @property
     def lost(self) -> int:
         return self._board.lost(self._number, self._path)
+
+    @property
+    def trouble(self) -> str:
+        return self._board.failure(self._number)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.trouble)
 
     def close(self) -> None:
         self._board.unmount(self._number, self._path)

@@ -17,7 +17,6 @@ from backpack.handover.messages import (
     CloseServer,
     CloseStream,
     Failed,
-    FromOutput,
     Hello,
     Message,
     Opened,
@@ -33,7 +32,7 @@ from backpack.settings import StreamSettings
 from backpack.streamer.board import ServerBoard
 from backpack.streamer.governor import Governor, time_on_cpu
 from backpack.streamer.lodger import Lodger
-from backpack.streamer.outputs import open_outputs
+from backpack.streamer.outputs import OutputLine, open_outputs
 from backpack.streamer.stream import Stream
 
 if TYPE_CHECKING:
@@ -52,23 +51,6 @@ FLUSH_SECONDS = 5.0
 LONGEST_FLUSH_SECONDS = 30.0
 """The same, while they get somewhere."""
 _READABLE = GLib.IOCondition.IN | GLib.IOCondition.HUP | GLib.IOCondition.ERR
-
-
-class _Line:
-    """Let one output talk to the application. Any thread."""
-
-    def __init__(self, streamer: Streamer, number: int, place: int) -> None:
-        self._streamer = streamer
-        self._number = number
-        self._place = place
-
-    def say(self, body: dict[str, Any]) -> None:
-        """Say something to its other end."""
-        self._streamer.say(FromOutput(self._number, self._place, body))
-
-    def news(self) -> None:
-        """Say that its numbers are worth telling."""
-        self._streamer.tell_news(self._number)
 
 
 class Streamer:
@@ -98,7 +80,7 @@ class Streamer:
         self._on_orphaned = on_orphaned
         self._is_ending = False
         self._loop = GLib.MainLoop()
-        self._board = ServerBoard()
+        self._board = ServerBoard(self._on_servers_changed)
         self._lodgers: dict[int, Lodger] = {}
         self._passed_over: set[str] = set()
         self._governor = Governor()
@@ -251,7 +233,7 @@ class Streamer:
                 Source(stream.hub, lodger.numbers, stream.snapshot),
                 self._board,
                 settings,
-                lambda place: _Line(self, number, place),
+                lambda place: OutputLine(number, place, self.say, self.tell_news),
             )
             lodger.take_in([str(one.get("kind")) for one in order.outputs], outputs)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing streams
@@ -332,9 +314,7 @@ class Streamer:
             return
         try:
             if lodger.take_opening():
-                # Asked of the hub: the intake may not have looked yet.
-                wanted = lodger.stream.hub.wanted(time.monotonic_ns())
-                self.say(Opened(number, {"wanted": wanted}))
+                self._say_opened(number, lodger)
         except BackpackError as error:
             self._on_failed(number, error)
             self._let_go(number, lodger)
@@ -343,9 +323,20 @@ class Streamer:
         failure = lodger.take_failure()
         if failure:
             self._on_failed(number, OutputError(failure))
+        elif lodger.take_recovery():
+            self._say_opened(number, lodger)
         if lodger.is_watched and not self._report_timer:
             # Runs only while somebody watches: an idle process never wakes up.
             self._report_timer = GLib.timeout_add(_REPORT_MS, self._report_all)
+
+    def _say_opened(self, number: int, lodger: Lodger) -> None:
+        # Asked of the hub: the intake may not have looked yet.
+        wanted = lodger.stream.hub.wanted(time.monotonic_ns())
+        self.say(Opened(number, {"wanted": wanted}))
+
+    def _on_servers_changed(self) -> None:
+        for number in list(self._lodgers):
+            self._on_news(number)
 
     def _report_all(self) -> bool:
         watched = False

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import secrets
-import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from backpack.listening.app_kind import Kind
@@ -20,8 +17,9 @@ from backpack.web.settings import (
 )
 
 if TYPE_CHECKING:
+    import logging
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["KIND", "WebServer", "new_token"]
 
@@ -81,6 +79,7 @@ class WebServer(ListeningServer):
     """
 
     _kind: ClassVar[Kind] = KIND
+    _has_secret_address: ClassVar[bool] = True
     _settings: WebServerSettings
 
     def __init__(  # noqa: PLR0913 - every setting has a name
@@ -139,25 +138,6 @@ class WebServer(ListeningServer):
         """Show where it listens, and not its token."""
         return f"<{type(self).__name__} {self._origin()} streams={self.streams}>"
 
-    def _announce(self) -> None:
-        if not self._tells_token:
-            return
+    def _announcement(self, hosts: Sequence[str]) -> str:
         # As Jupyter does: nobody else knows a token that was just made.
-        self.logger.info("Watch at %s", self.url())
-        if not _shows(self.logger, logging.INFO) and sys.stderr is not None:
-            # An application that has not set up logging would leave its user outside.
-            with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write(f"SpyGlass: watch at {self.url()}\n")
-
-
-def _shows(logger: logging.Logger, level: int) -> bool:
-    """Tell whether somebody gets to see what is logged."""
-    if not logger.isEnabledFor(level):
-        return False
-    one: logging.Logger | None = logger
-    while one is not None:
-        for handler in one.handlers:
-            if handler.level <= level and not isinstance(handler, logging.NullHandler):
-                return True
-        one = one.parent if one.propagate else None
-    return False
+        return f"watch at {self.url('/', hosts[0])}" if self._tells_token else ""

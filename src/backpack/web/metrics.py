@@ -105,6 +105,16 @@ def add_stream(
         if isinstance(value, (int, float)):
             page.add(name, kind, text, value * factor, stream=path)
     for output, found in outputs:
+        trouble = found.get("trouble")
+        if isinstance(trouble, str):
+            page.add(
+                "spyglass_output_up",
+                "gauge",
+                "1 while nothing keeps the output from delivering, else 0.",
+                int(not trouble),
+                stream=path,
+                output=output,
+            )
         for key, (name, kind, text) in _OF_OUTPUT.items():
             page.add(name, kind, text, found.get(key), stream=path, output=output)
 

@@ -332,6 +332,8 @@ def _summary(mount: Mount, numbers: dict[str, Any]) -> dict[str, Any]:
         **mount.state(),
         "viewers": numbers.get("viewers", mount.viewers),
         **{name: numbers.get(name) for name in names},
+        # What the stream's other outputs cannot do, for whoever looks at this one.
+        "problems": [one["trouble"] for _, one in _other_outputs(numbers) if one.get("trouble")],
         "time_ms": round(time.time() * 1000),
     }
 

@@ -31,6 +31,7 @@ class Card {
     badge.dataset.tone = saying.tone;
     this.node.classList.toggle("stale", stream.state === "still");
     this.find(".about").textContent = describe(stream);
+    this.find(".problem").textContent = (stream.problems || []).join(" ");
     this.load();
   }
 
