@@ -237,7 +237,7 @@ on_buffer (GstCollectPads *pads, GstCollectData *track, GstBuffer *buffer, gpoin
   gint status = g_atomic_int_get (&self->fatal_status);
 
   if (buffer == NULL) {
-    stop (self);
+    /* At once: what it keeps is delivered on the way to READY, and lost without that. */
     gst_element_post_message (GST_ELEMENT (self), gst_message_new_eos (GST_OBJECT (self)));
     return GST_FLOW_EOS;
   }

@@ -105,9 +105,16 @@ class SinkPipeline:
             PipelineError: It has failed.
 
         """
+        bus = self._pipeline.get_bus()
         ends = Gst.MessageType.EOS | Gst.MessageType.ERROR
-        message = self._pipeline.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, ends)
-        if message is not None and message.type is Gst.MessageType.ERROR:
+        message = bus.timed_pop_filtered(Gst.CLOCK_TIME_NONE, ends)
+        if message is not None and message.type is Gst.MessageType.EOS:
+            # It says so as soon as nothing more comes in, and delivers what it keeps on
+            # its way to READY: blocks there until the last fragment is persisted, or for
+            # `stop-stream-timeout`. (Seen with 3.6.0; without, up to 36 frames are lost.)
+            self._pipeline.set_state(Gst.State.READY)
+            message = bus.pop_filtered(Gst.MessageType.ERROR)
+        if message is not None:
             raise PipelineError(_text(message))
 
     @property
