@@ -21,8 +21,10 @@ class KVSStats:
     Attributes:
         state: ``CONNECTING``, ``STREAMING``, ``IDLE`` (nothing to send),
             ``BUFFERING`` (no connection; video waits), ``UNAUTHORIZED`` (no
-            credentials that are still good; video waits), ``FAILED`` (given
-            up; `trouble` says why) or ``STOPPED``.
+            credentials that are still good; video waits), ``FAILED``
+            (somebody has to mend what `trouble` says: no stream, a KMS key; it is
+            tried again every 30 to 60 s, and given up only where `trouble` does
+            not say so) or ``STOPPED``.
         trouble: What keeps video from arriving, and what helps. Empty: nothing.
         buffered_seconds: Video that is not persisted yet.
         buffered_bytes: The same in bytes.

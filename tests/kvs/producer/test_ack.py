@@ -33,19 +33,19 @@ TABLE = {
     4004: Action.SKIP_AND_REANCHOR,
     4005: Action.FAIL,
     4006: Action.SKIP_OR_FAIL,
-    4007: Action.FAIL,
+    4007: Action.RESEND_SLOWLY,
     4008: Action.DESCRIBE,
     4009: Action.SKIP_WITHOUT_TAGS,
     4010: Action.FAIL,
     4011: Action.SKIP,
     4012: Action.FAIL,
-    4500: Action.FAIL,
-    4501: Action.FAIL,
-    4502: Action.FAIL,
+    4500: Action.RESEND_SLOWLY,
+    4501: Action.RESEND_SLOWLY,
+    4502: Action.RESEND_SLOWLY,
     4503: Action.RESEND_SLOWLY,
-    4504: Action.FAIL,
-    4505: Action.FAIL,
-    4506: Action.FAIL,
+    4504: Action.RESEND_SLOWLY,
+    4505: Action.RESEND_SLOWLY,
+    4506: Action.RESEND_SLOWLY,
     4507: Action.DESCRIBE,
     5000: Action.RESEND,
     5001: Action.RESEND,
@@ -143,7 +143,7 @@ def test_errors_are_known_by_name_too() -> None:
     kms = Ack(Event.ERROR, error_code="KMS_KEY_NOT_FOUND")
 
     assert meaning(short).action is Action.SKIP
-    assert meaning(kms).action is Action.FAIL
+    assert meaning(kms).action is Action.RESEND_SLOWLY
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.kvs.producer import producer
+from backpack.kvs.producer import producer, retries
 from backpack.kvs.upload import duties
 from tests.kvs.producer.video import unit
 from tests.kvs.upload.rig import Rig, Signer, tries, weather
@@ -225,13 +225,34 @@ def test_errors_of_the_service_cost_nothing(server: KVSServer, rig: Rig) -> None
 
 def test_an_error_that_lasts_ends_with_a_sentence(server: KVSServer, rig: Rig) -> None:
     """Nothing is encoded for it any more, and what waited is told."""
-    server.faults.acks = deque([AckError(4007, "INVALID_PRODUCER_TIMESTAMP")])
+    server.faults.acks = deque([AckError(4010, "TRACK_NUMBER_MISMATCH")])
     rig.frames(1, 5)
     wait_for(lambda: rig.upload.failed)
 
-    assert "clock" in rig.upload.trouble
+    assert "track" in rig.upload.trouble
     assert (rig.upload.viewers, rig.hub.reader_count) == (0, 0)
     assert rig.upload.finished
+
+
+def test_a_stream_that_is_made_anew_goes_on(
+    server: KVSServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While there is none it is FAILED and told once; it goes on encoding, and nothing is lost."""
+    monkeypatch.setattr(retries, "MENDING_SECONDS", 0.2)
+    server.streams._streams.clear()
+    with Rig(server) as rig:
+        rig.frames(1, 5)
+        rig.wait(lambda numbers: numbers["state"] == "FAILED")
+        wait_for(lambda: len(server.requests) >= 4)
+        assert "create_stream=True" in rig.upload.trouble
+        assert (rig.upload.failed, rig.upload.viewers) == (False, 1)
+        server.streams.add("test")
+        rig.wait(lambda numbers: numbers["state"] == "STREAMING")
+        rig.frames(6, 10)
+        rig.finish()
+        assert_all_arrived(rig, 10)
+        assert rig.upload.trouble == ""
+    assert caplog.text.count("does not exist") == 1
 
 
 def test_credentials_that_have_run_out_are_renewed(server: KVSServer) -> None:

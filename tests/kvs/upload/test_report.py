@@ -54,6 +54,29 @@ def test_the_state_is_one_word(report: Report) -> None:
         assert report.state == over.name
 
 
+def test_what_somebody_has_to_mend_is_a_failure_that_is_not_the_end(report: Report) -> None:
+    """FAILED while it is tried again, until there is a connection; over is something else."""
+    report.take(of(IDLE, mending=True), 0.0)
+    assert (report.state, report.gave_up) == ("FAILED", False)
+    report.take(of(CALLING, mending=True), 1.0)
+    assert report.state == "FAILED"
+    report.take(of(STREAMING, mending=True), 2.0)
+    assert report.state == "STREAMING"
+    report.take(ProducerStatus(ProducerState.FAILED), 3.0)
+    assert (report.state, report.gave_up) == ("FAILED", True)
+
+
+def test_a_connection_that_waits_for_somebody_is_told_of_rarely(
+    report: Report, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is wrong was said; that it is still so twice a minute helps nobody."""
+    for number in range(10):
+        lost = of(IDLE, mending=True, trouble="A key.", reconnects={"4500": number})
+        report.take(lost, 45.0 * number)
+
+    assert len([one for one in caplog.messages if "no connection" in one]) == 1
+
+
 def test_trouble_is_news_once(report: Report, caplog: pytest.LogCaptureFixture) -> None:
     """How often it was tried is none."""
     assert not report.take(IDLE, 0.0)

@@ -10,7 +10,17 @@ from typing import Any, Final
 
 from backpack.errors import BackpackError
 
-__all__ = ["ERRORS", "Ack", "AckError", "AckReader", "Action", "Event", "Meaning", "meaning"]
+__all__ = [
+    "ERRORS",
+    "TRIED_AGAIN",
+    "Ack",
+    "AckError",
+    "AckReader",
+    "Action",
+    "Event",
+    "Meaning",
+    "meaning",
+]
 
 LONGEST_ACK_BYTES: Final = 16 * 1024
 """AWS's producer takes 1024 of them; an answer that never ends must not fill the memory."""
@@ -41,7 +51,7 @@ class Action(enum.Enum):
     RESEND = enum.auto()
     """Connect again and send everything that is not persisted."""
     RESEND_SLOWLY = enum.auto()
-    """The same after half a minute: somebody has to mend something."""
+    """The same after half a minute or more: somebody has to mend something."""
     SKIP = enum.auto()
     """Give up the fragment, connect again at the next."""
     SKIP_AND_SHORTEN = enum.auto()
@@ -99,8 +109,15 @@ class AckError(BackpackError, ValueError):
     """Say that the answers cannot be read: the connection is of no more use."""
 
 
+TRIED_AGAIN: Final = "It is tried again every half minute or so."
+
+
+def _mend(sentence: str) -> Meaning:
+    return Meaning(Action.RESEND_SLOWLY, f"{sentence} {TRIED_AGAIN}")
+
+
 def _kms(trouble: str) -> Meaning:
-    return Meaning(Action.FAIL, f"KVS cannot use the stream's KMS key: {trouble}.")
+    return _mend(f"KVS cannot use the stream's KMS key: {trouble}.")
 
 
 _BUG = "This is a mistake in SpyGlass; please report it with this message."
@@ -138,10 +155,9 @@ ERRORS: Final[dict[int, tuple[str, Meaning]]] = {
     ),
     4007: (
         "INVALID_PRODUCER_TIMESTAMP",
-        Meaning(
-            Action.FAIL,
+        _mend(
             "KVS does not take the time that was sent with the connection. "
-            "Look at this machine's clock.",
+            "Look at this machine's clock."
         ),
     ),
     4008: (
@@ -170,13 +186,7 @@ ERRORS: Final[dict[int, tuple[str, Meaning]]] = {
     ),
     4501: ("KMS_KEY_DISABLED", _kms("it is disabled. Enable it")),
     4502: ("KMS_KEY_VALIDATION_ERROR", _kms("it is not valid. Look at the stream's settings")),
-    4503: (
-        "KMS_KEY_UNAVAILABLE",
-        Meaning(
-            Action.RESEND_SLOWLY,
-            "The stream's KMS key is not available now; it is tried again every half minute.",
-        ),
-    ),
+    4503: ("KMS_KEY_UNAVAILABLE", _kms("it is not available now. Look at it in KMS")),
     4504: (
         "KMS_KEY_INVALID_USAGE",
         _kms("it is not made for encryption. Give the stream another one"),

@@ -184,6 +184,8 @@ class ProducerStatus:
     Attributes:
         state: Where it is.
         trouble: What keeps it from sending, and what helps. Empty: nothing.
+        mending: Whether that is something that somebody has to mend: it is tried
+            again all the same, but less often.
         connected_seconds: How long the present connection has been taken. None: there
             is none.
         buffered_seconds: Video that is not persisted yet.
@@ -205,6 +207,7 @@ class ProducerStatus:
 
     state: ProducerState
     trouble: str = ""
+    mending: bool = False
     connected_seconds: float | None = None
     buffered_seconds: float = 0.0
     buffered_bytes: int = 0

@@ -116,22 +116,22 @@ class ControlPlane:
         self._endpoint = ""
         self.step = Operation.DESCRIBE_STREAM
 
-    def take_course(self, course: Course) -> bool:
+    def take_course(self, course: Course) -> Course:
         """
         Go on after a refusal.
 
         Returns:
-            False: there is no way on.
+            How: a stream that may not be created is somebody else's to create.
 
         """
-        if course is Course.FAIL or (course is Course.CREATE and not self._settings.create_stream):
-            return False
+        if course is Course.CREATE and not self._settings.create_stream:
+            course = Course.MEND
         if course is Course.CREATE:
             self.step = Operation.CREATE_STREAM
-        elif course is Course.DESCRIBE:
+        elif course in (Course.DESCRIBE, Course.MEND):
             self.describe()
         elif course is Course.ENDPOINT:
             self._endpoint = ""
             self.step = Operation.GET_DATA_ENDPOINT
         self.renew = self.renew or course is Course.RENEW
-        return True
+        return course

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from backpack.errors import OutputError, SettingsError
 from backpack.kvs.calls import Operation, read_error
 from backpack.kvs.producer.ack import AckError, AckReader, Action, meaning
-from backpack.kvs.producer.backoff import FullJitter
 from backpack.kvs.producer.commands import Close, EndBody, ProducerState, Send
 from backpack.kvs.producer.control import ControlPlane
 from backpack.kvs.producer.ending import Ending
 from backpack.kvs.producer.intake import Intake
 from backpack.kvs.producer.refusals import Course, Refusal, judge
+from backpack.kvs.producer.retries import Retries
 from backpack.kvs.producer.session import Session, lifetime_seconds
 from backpack.kvs.producer.tally import Tally
 
@@ -36,7 +36,6 @@ ANSWER_SECONDS = 10.0
 
 DRAIN_SECONDS = 10.0
 CREATING_SECONDS = 1.0
-MENDING_SECONDS = 30.0
 
 _OK = 200
 
@@ -78,13 +77,12 @@ class Producer:
         settings.validate()
         self._segment_uid = segment_uid
         self._random = random
-        self._backoff = FullJitter(random)
+        self._retries = Retries(random)
         self._journal = journal
         self._intake = Intake(settings, journal)
         self.queue = self._intake.queue
         self.state = ProducerState.IDLE
         self._control = ControlPlane(settings)
-        self._not_before = float("-inf")
         # Until when the signature, or the answer, that is due may come.
         self._deadline = float("inf")
         self._is_signed = False
@@ -124,8 +122,7 @@ class Producer:
         """
         self._intake.close()
         self._ending = Ending(now, timeout_seconds, longest_seconds)
-        self._not_before = min(self._not_before, now)
-        self._backoff.reset()
+        self._retries.hurry(now)
 
     def answered(
         self,
@@ -231,7 +228,7 @@ class Producer:
         if self._ending is not None:
             times.append(self._ending.at)
         if self.state is ProducerState.IDLE and self._has_work():
-            times.append(self._not_before)
+            times.append(self._retries.not_before)
         if self.state in _AWAITING or self.state is ProducerState.DRAINING:
             times.append(self._deadline)
         if self._session is not None and self.state is ProducerState.STREAMING:
@@ -280,7 +277,7 @@ class Producer:
             self._close()
             self._over(ProducerState.STOPPED)
             return
-        if now < self._not_before or not self._has_work():
+        if now < self._retries.not_before or not self._has_work():
             return
         self._deadline = now + SIGN_SECONDS
         self._is_signed = False
@@ -308,7 +305,7 @@ class Producer:
     def _drain(self, now: float) -> None:
         if self._is_settled():
             self._close()
-            self._not_before = now
+            self._retries.not_before = now
         elif now >= self._deadline:
             self._disconnect("not persisted in time", now)
 
@@ -321,7 +318,7 @@ class Producer:
     def _called(self, body: bytes, now: float) -> None:
         waited_for = self._control.take(body)
         self._tally.trouble = waited_for or self._tally.trouble
-        self._not_before = now + CREATING_SECONDS if waited_for else now
+        self._retries.not_before = now + CREATING_SECONDS if waited_for else now
         self.state = ProducerState.IDLE
 
     def _opened(self, now: float, expires_in_seconds: float | None) -> None:
@@ -341,17 +338,26 @@ class Producer:
             self._tally.reconnects[cause] += 1
         self._close()
         self._wait(cause, now)
-        goes_on = self._control.take_course(refusal.course)
-        if goes_on and refusal.course is Course.CREATE:
+        course = self._control.take_course(refusal.course)
+        if course is Course.CREATE:
             # It is created now, as was asked for: no trouble.
             return
         self._tally.trouble = refusal.sentence or self._tally.trouble
-        if not goes_on:
+        if course is Course.MEND:
+            self._mend(now)
+        elif course is Course.FAIL:
             self._over(ProducerState.FAILED)
 
     def _wait(self, cause: str, now: float) -> None:
-        self._not_before = now + self._backoff.next_wait()
-        self._tally.failed(cause, self._backoff.failures)
+        self._retries.failed(now)
+        self._tally.failed(cause, self._retries.failures)
+
+    def _mend(self, now: float) -> None:
+        """Wait until somebody may have mended what is wrong; who stops waits for nobody."""
+        self._tally.mending = True
+        self._retries.mend(now)
+        if self._ending is not None:
+            self._over(ProducerState.FAILED)
 
     def _acknowledge(self, ack: Ack, found: Meaning, now: float) -> None:
         session = self._session
@@ -372,7 +378,7 @@ class Producer:
 
     def _note_persisted(self, ack: Ack, freed: Fragment, now: float) -> None:
         self._tally.persisted(freed, ack.fragment, now)
-        self._backoff.reset()
+        self._retries.worked()
         if self.state is ProducerState.DRAINING:
             self._deadline = now + DRAIN_SECONDS
         if self._ending is not None:
@@ -388,7 +394,7 @@ class Producer:
         elif action is Action.DESCRIBE:
             self._control.describe()
         elif action is Action.RESEND_SLOWLY:
-            self._not_before = now + MENDING_SECONDS
+            self._mend(now)
         elif action is Action.SKIP_OR_FAIL and self._tally.unreadable():
             self._over(ProducerState.FAILED)
         elif action is not Action.RESEND:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backpack.kvs.calls import Operation
+from backpack.kvs.producer.ack import TRIED_AGAIN
 
 __all__ = ["ACTIONS", "Course", "Refusal", "judge"]
 
@@ -27,11 +28,13 @@ class Course(enum.Enum):
     DESCRIBE = enum.auto()
     """Begin with what the stream is."""
     CREATE = enum.auto()
-    """Create the stream, if that is allowed; else end."""
+    """Create the stream, if that is allowed; else as `MEND`."""
     ENDPOINT = enum.auto()
     """Ask for the endpoint anew."""
     RENEW = enum.auto()
     """Ask the same, with renewed credentials."""
+    MEND = enum.auto()
+    """Begin with what the stream is, when somebody may have mended what is wrong."""
     FAIL = enum.auto()
     """End: it would be refused again."""
 
@@ -131,7 +134,8 @@ def _by_resource(operation: Operation, status: int, error: str, told: str) -> Re
         if operation is Operation.DESCRIBE_STREAM:
             return Refusal(
                 Course.CREATE,
-                "The stream does not exist in this region: create it, or say create_stream=True.",
+                "The stream does not exist in this region: create it, or say create_stream=True. "
+                f"{TRIED_AGAIN}",
             )
         return Refusal(Course.DESCRIBE)
     if error.endswith("LimitExceeded"):

@@ -32,6 +32,8 @@ class Tally:
     def __init__(self) -> None:
         # What keeps it from sending, and what helps. Empty: nothing.
         self.trouble = ""
+        # Whether that is something that somebody has to mend.
+        self.mending = False
         self._unreadable = 0
         self.reconnects: Counter[str] = Counter()
         # Of the connections that are over.
@@ -43,6 +45,7 @@ class Tally:
 
     def failed(self, cause: str, times: int) -> None:
         """Note that it has not worked so many times in a row, the last time for this cause."""
+        self.mending = False
         if times >= MANY_FAILURES:
             self.trouble = (
                 f"KVS has not taken video {times} times in a row (the last time: {cause}); "
@@ -69,6 +72,7 @@ class Tally:
         if not fragment.recovered:
             self._latency_seconds = now - fragment.begin_ns / 1e9
         self.trouble = ""
+        self.mending = False
 
     def unpersisted(self) -> None:
         """Note that video is received, and none of it persisted."""
@@ -108,6 +112,7 @@ class Tally:
         return ProducerStatus(
             state=state,
             trouble=self.trouble,
+            mending=self.mending,
             connected_seconds=None if session is None else now - session.opened_at,
             buffered_seconds=queue.seconds,
             buffered_bytes=queue.size,

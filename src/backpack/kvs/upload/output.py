@@ -143,7 +143,7 @@ class KVSUpload:
     @property
     def failed(self) -> bool:
         """Tell whether it has given up for good."""
-        return self._report.state == ProducerState.FAILED.name
+        return self._report.gave_up
 
     def numbers(self) -> dict[str, Any]:
         """Give what there is to tell, as JSON would take it."""

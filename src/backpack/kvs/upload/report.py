@@ -21,6 +21,9 @@ _LINE_SECONDS: Final = 1.0
 _DROPPED_SECONDS: Final = 60.0
 """The same where it goes on for as long as the outage."""
 
+_MENDING_SECONDS: Final = 600.0
+"""The same where it goes on until somebody mends what is wrong, and has been told what."""
+
 _CAUGHT_UP_SECONDS: Final = 5.0
 """Of video that waits while everything is well: two fragments, and a bit."""
 
@@ -45,6 +48,8 @@ class Report:
         self.state = "CONNECTING"
         # What keeps it from sending, and what helps. Empty: nothing.
         self.trouble = ""
+        # Whether nothing is tried any more.
+        self.gave_up = False
         # Why there is no connection: name, certificate. The producer knows
         # only that there is none.
         self._obstacle = ""
@@ -90,6 +95,7 @@ class Report:
         if trouble and is_new:
             self._say(logging.WARNING, "trouble", now, "%s", trouble)
         self.state, self.trouble = state, trouble
+        self.gave_up = status.state is ProducerState.FAILED
         return changed
 
     def end(self, status: ProducerStatus, fragments: int, now: float) -> None:
@@ -111,7 +117,7 @@ class Report:
 
     def crashed(self, error: Exception) -> None:
         """Hear that there is a mistake in here, which has ended everything."""
-        self._has_crashed = True
+        self._has_crashed = self.gave_up = True
         self.state = ProducerState.FAILED.name
         self.trouble = f"A mistake in SpyGlass has ended the upload; please report it: {error!r}."
 
@@ -121,6 +127,8 @@ class Report:
         if status.state in _CONNECTED:
             self._is_troubled = False
             return "STREAMING"
+        if status.mending:
+            return ProducerState.FAILED.name
         if self._is_troubled:
             return "BUFFERING"
         if status.state is ProducerState.IDLE and self.state in ("STREAMING", "IDLE"):
@@ -163,6 +171,7 @@ class Report:
             cause,
             status.buffered_seconds,
             status.buffered_frames,
+            every_seconds=_MENDING_SECONDS if status.mending else _LINE_SECONDS,
         )
 
     def _look_for_recovery(
