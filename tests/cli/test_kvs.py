@@ -100,6 +100,34 @@ def test_a_secret_key_that_is_wrong_is_told_without_the_token(
     assert "TheSessionToken" not in str(found)
 
 
+def test_keys_of_the_environment_that_have_run_out_are_renewed_by_nobody(
+    server: KVSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not called lasting before, and what helps is said where AWS refuses them."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    server.keys[ACCESS_KEY] = Key(SECRET_KEY, "token", 1.0)
+
+    credentials, described, *_ = check(status=1)
+
+    assert "nobody says until when" in credentials["remark"]
+    assert described["verdict"] == "failed"
+    assert "nobody renews them: they come from the environment" in described["remark"]
+
+
+def test_keys_that_are_known_to_have_run_out_are_told_at_once(
+    server: KVSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variables say it themselves; AWS is not asked."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
+
+    first, *_ = check(status=1)
+
+    assert (first["name"], first["verdict"]) == ("credentials", "failed")
+    assert "have run out" in first["remark"]
+    assert not server.requests
+
+
 def test_who_may_not_watch_can_stream(server: KVSServer) -> None:
     """The action that only viewers need is a warning, and the status is 0."""
     server.faults.always["/getHLSStreamingSessionURL"] = HttpError(403, "AccessDenied")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import queue
@@ -89,7 +90,8 @@ class Caller:
         try:
             body = request.body.decode()
             self._say(Fetch(number, request.endpoint, head.head.decode("latin-1"), body))
-            return answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            fetched = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            return dataclasses.replace(fetched, keys_of=head.keys_of)
         except queue.Empty:
             raise OutputError(_late(request, timeout)) from None
         finally:
@@ -140,7 +142,12 @@ def why_not(request: Request, fetched: Fetched) -> str:
         return f"{request.endpoint} was not reached. {fetched.trouble}"
     error, message = read_error(fetched.error_type, fetched.body.encode())
     refusal = judge(
-        request.operation, fetched.status, error, message, skew_seconds=fetched.skew_seconds
+        request.operation,
+        fetched.status,
+        error,
+        message,
+        skew_seconds=fetched.skew_seconds,
+        keys_of=fetched.keys_of,
     )
     name = ACTIONS[request.operation]
     return refusal.sentence or f"AWS answers {name} with {fetched.status} {error}: {message}"

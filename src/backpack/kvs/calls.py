@@ -72,13 +72,17 @@ class SignedHead:
     Attributes:
         head: Request line and headers. It holds a session token: never log it.
         good_seconds: How much longer it is taken, counted from when it was given.
-        expires_in_seconds: How much longer the credentials are good. None: for ever.
+        expires_in_seconds: How much longer the credentials are good. None: for ever,
+            or nobody has said.
+        keys_of: Where the credentials came from if nobody is known to renew them, as a
+            sentence would name it. Empty: they are renewed.
 
     """
 
     head: bytes = field(repr=False)
     good_seconds: float
     expires_in_seconds: float | None = None
+    keys_of: str = ""
 
 
 @dataclass(frozen=True)

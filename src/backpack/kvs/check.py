@@ -149,6 +149,8 @@ class Check:
         found = self._output.credentials(CALL_SECONDS)
         left = found.expires_in_seconds(time.time())
         until = "they do not expire" if left is None else f"good for {left / 60:.0f} min"
+        if left is None and found.session_token is not None:
+            until = "temporary, nobody says until when, and nobody renews them"
         return f"{found.shown_key} from {found.source}, {until}"
 
     def _describe(self) -> str:

@@ -81,6 +81,7 @@ class Signed:
         head: See `backpack.kvs.calls.SignedHead`. Empty: it could not be signed.
         good_seconds: See there.
         expires_in_seconds: See there.
+        keys_of: See there.
         trouble: Why it could not be signed, fit for an operator.
 
     """
@@ -89,18 +90,20 @@ class Signed:
     head: str = field(default="", repr=False)
     good_seconds: float = 0.0
     expires_in_seconds: float | None = None
+    keys_of: str = ""
     trouble: str = ""
 
     @classmethod
     def of(cls, number: int, signed: SignedHead) -> Signed:
         """Answer with a head."""
         head = signed.head.decode("latin-1")
-        return cls(number, head, signed.good_seconds, signed.expires_in_seconds)
+        return cls(number, head, signed.good_seconds, signed.expires_in_seconds, signed.keys_of)
 
     @property
     def signed_head(self) -> SignedHead:
         """Give the head."""
-        return SignedHead(self.head.encode("latin-1"), self.good_seconds, self.expires_in_seconds)
+        head = self.head.encode("latin-1")
+        return SignedHead(head, self.good_seconds, self.expires_in_seconds, self.keys_of)
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ class Fetched:
         body: The answer's. It may hold a URL that lets anybody watch: never log it.
         skew_seconds: How far this machine's clock is ahead of the Date header.
         trouble: Why there was no answer.
+        keys_of: See `backpack.kvs.calls.SignedHead`; known to who has signed.
 
     """
 
@@ -143,6 +147,7 @@ class Fetched:
     body: str = field(default="", repr=False)
     skew_seconds: float | None = None
     trouble: str = ""
+    keys_of: str = ""
 
 
 Letter: TypeAlias = Sign | Signed | Fetch | Fetched

@@ -83,3 +83,71 @@ def test_who_stops_waits_for_nobody_to_mend_anything() -> None:
     assert it.state is ProducerState.FAILED
     assert "create_stream=True" in it.trouble
     assert it.waiting == [1]
+
+
+def refused_for(it: Driven, seconds: float, status: int, error: str = "") -> None:
+    """Refuse every try for so long."""
+    end = it.now + seconds
+    while it.now < end:
+        it.refuse(status, error)
+        it.wait()
+
+
+def opening() -> Driven:
+    """Drive a producer that has asked to send video."""
+    it = Driven()
+    it.frames(1)
+    it.describe()
+    it.answer({"DataEndpoint": "http://127.0.0.1:10"})
+    return it
+
+
+def test_another_producer_on_the_same_stream_is_named_when_it_is_none_of_ours() -> None:
+    """A broken connection of our own counts for some seconds: until then nothing is said."""
+    it = opening()
+    refused_for(it, 8.0, 400, "ConnectionLimitExceeded")
+    assert it.trouble == ""
+    refused_for(it, 8.0, 400, "ConnectionLimitExceeded")
+    assert "Another producer" in it.trouble
+
+
+def test_an_outage_before_does_not_count_for_another_producer() -> None:
+    """It is told by how long it has been this, and not anything."""
+    it = opening()
+    for _ in range(20):
+        it.producer.broke("connection refused", it.now)
+        it.wait()
+        if it.state is ProducerState.CALLING:
+            it.answer({"DataEndpoint": "http://127.0.0.1:10"})
+    assert "Look at the network" in it.trouble
+    it.refuse(400, "ConnectionLimitExceeded")
+
+    assert "Another producer" not in it.trouble
+
+
+@pytest.mark.parametrize(("status", "words"), [(429, "no more calls"), (500, "trouble of its own")])
+def test_what_aws_answers_is_not_blamed_on_the_network(status: int, words: str) -> None:
+    """Twice is no news, the third time in a row is."""
+    it = opening()
+    for _ in range(2):
+        it.refuse(status)
+        it.wait()
+    assert it.trouble == ""
+    it.refuse(status)
+
+    assert words in it.trouble
+    assert "network" not in it.trouble
+
+
+def test_errors_in_the_middle_are_not_blamed_on_the_network() -> None:
+    """KVS has said so itself: 5000 is its own trouble."""
+    it = Driven()
+    it.frames(1)
+    it.connect()
+    for _ in range(4):
+        it.error(5000)
+        it.reconnect()
+
+    assert "5000" in it.trouble
+    assert "KVS has trouble of its own" in it.trouble
+    assert "network" not in it.trouble

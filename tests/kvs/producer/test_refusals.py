@@ -76,9 +76,66 @@ def test_the_operator_is_told_what_to_do(
     assert message in found.sentence
 
 
-def test_weather_has_no_sentence() -> None:
-    """Throttling and trouble of the service are counted, not told."""
-    assert judge(PUT, 503, "ServiceUnavailable").sentence == ""
+@pytest.mark.parametrize(
+    ("status", "error", "words", "seconds"),
+    [
+        (400, "ConnectionLimitExceeded", "Another producer sends to this stream", 10.0),
+        (400, "ClientLimitExceeded", "takes no more calls of PutMedia", 0.0),
+        (429, "", "takes no more calls of PutMedia", 0.0),
+        (500, "", "KVS has trouble of its own", 0.0),
+        (503, "ServiceUnavailable", "KVS has trouble of its own", 0.0),
+    ],
+)
+def test_what_passes_by_itself_says_what_it_is_when_it_lasts(
+    status: int, error: str, words: str, seconds: float
+) -> None:
+    """AWS has answered: nobody is sent to look at the network."""
+    found = judge(PUT, status, error, "x")
+
+    assert words in found.sentence
+    assert "network" not in found.sentence
+    assert found.passes_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("keys_of", "words", "not_said"),
+    [
+        ("", "; they are renewed", "nobody"),
+        ("the environment (AWS_ACCESS_KEY_ID)", "nobody renews them: they come from the env",
+         "they are renewed"),
+        (None, "nobody renews those of arguments or the environment", "they are renewed"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("error", ["ExpiredToken", ""])
+def test_credentials_that_have_run_out_are_said_to_be_renewed_only_where_they_are(
+    error: str, keys_of: str | None, words: str, not_said: str
+) -> None:
+    """Also where the error has no name, as behind kvssink."""
+    message = "The security token included in the request is expired"
+    found = judge(PUT, 403, error, message, keys_of=keys_of)
+
+    assert words in found.sentence
+    assert not_said not in found.sentence
+    assert found.course is Course.RENEW
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("The security token included in the request is invalid.", "does not know the access key"),
+        ("Credential should be scoped to a valid region.", "another region than stream_region"),
+    ],
+)
+@pytest.mark.parametrize("error", ["", "InvalidSignature"])
+def test_a_refused_key_is_not_taken_for_a_missing_permission(
+    error: str, message: str, words: str
+) -> None:
+    """Nor is an endpoint of another region taken for a wrong secret key."""
+    sentence = judge(PUT, 403, error, message).sentence
+
+    assert words in sentence
+    assert "does not allow" not in sentence
+    assert "secret key" not in sentence
 
 
 @pytest.mark.parametrize(

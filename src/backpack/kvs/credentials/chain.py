@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from backpack.errors import MissingDependencyError
 from backpack.kvs.credentials.credentials import Credentials
@@ -13,6 +13,10 @@ from backpack.kvs.credentials.hush import hushed
 from backpack.kvs.credentials.trouble import CredentialsError, describe
 
 __all__ = ["Chain", "Session", "require_botocore"]
+
+
+_STILL_EXPIRED: Final = "still expired"
+"""Of botocore's error for credentials that are as old after they were renewed."""
 
 
 class Session(Protocol):
@@ -52,6 +56,8 @@ class Chain:
         # Botocore's, if they renew themselves when they are asked in their last 15 minutes.
         self._renewable: Any = None
         self._last: Credentials | None = None
+        # What botocore calls the place they are in.
+        self._method = ""
 
     def get(self) -> Credentials:
         """
@@ -63,7 +69,16 @@ class Chain:
 
         """
         with hushed() as errors:
-            credentials = self._get()
+            try:
+                credentials = self._get()
+            except RuntimeError as error:
+                # botocore knows their end, and has read the same ones again.
+                if _STILL_EXPIRED not in str(error):
+                    raise
+                raise CredentialsError(
+                    "The credentials have run out, and what gives them "
+                    f"({self._method or 'a session'}) has no others. Give new ones there."
+                ) from error
         # Early in the last minutes botocore logs a failed renewal and gives the old ones.
         if errors and credentials.is_same(self._last):
             raise CredentialsError(describe(errors[-1]))
@@ -80,6 +95,7 @@ class Chain:
 
     def _get(self) -> Credentials:
         found = self._renewable or self._session().get_credentials()
+        self._method = str(getattr(found, "method", ""))
         if found is None:
             raise CredentialsError(
                 "There are no AWS credentials: not in the environment (AWS_ACCESS_KEY_ID), in no "
@@ -97,7 +113,7 @@ class Chain:
             frozen.secret_key,
             frozen.token,
             None if left is None else time.time() + left,
-            source=str(getattr(found, "method", "")),
+            source=self._method,
         )
 
     def _session(self) -> Session:

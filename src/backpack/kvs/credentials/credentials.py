@@ -18,6 +18,13 @@ _WORD: Final = re.compile(r"[\x21-\x7e]+")
 _ACCESS_KEY: Final = re.compile(r"[\x21-\x2b\x2d\x2e\x30-\x7e]+")
 _SHOWN: Final = 4
 _SAME_SECONDS: Final = 1.0
+_SOURCES: Final = {
+    "env": "the environment (AWS_ACCESS_KEY_ID)",
+    "inline": "the arguments",
+    "shared-credentials-file": "a profile of ~/.aws/credentials",
+    "config-file": "a profile of ~/.aws/config",
+}
+"""How sentences name what botocore calls so."""
 _LAST_TIME: Final = 253_402_300_799
 """The end of the year 9999, where Python's calendar ends."""
 
@@ -96,6 +103,13 @@ class Credentials:
     def shown_key(self) -> str:
         """Give as much of the access key as may be printed."""
         return f"{self.access_key[:_SHOWN]}…"
+
+    @property
+    def lasting_source(self) -> str:
+        """Tell where they came from if nobody is known to renew them. Empty: they are renewed."""
+        if self.expires_at is not None:
+            return ""
+        return _SOURCES.get(self.source, self.source) or "get_credentials()"
 
     def expires_in_seconds(self, now: float) -> float | None:
         """Tell how much longer they are good, at ``now`` since the epoch; not below 0."""

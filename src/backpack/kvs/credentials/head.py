@@ -70,7 +70,8 @@ def write_head(
     lines = [f"POST {request.operation.value} HTTP/1.1", *(f"{n}: {v}" for n, v in headers)]
     left = credentials.expires_in_seconds(wall)
     good_seconds = GOOD_SECONDS if left is None else min(GOOD_SECONDS, left)
-    return SignedHead(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"), good_seconds, left)
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+    return SignedHead(head, good_seconds, left, credentials.lasting_source)
 
 
 def _place(request: Request, region: str, configured: str | None) -> tuple[str, str]:

@@ -219,13 +219,13 @@ class Keeper:
         wait = self._renewal.failed(now)
         self._trouble = trouble
         kept = self._credentials
-        rest = "There are none."
+        rest = ""
         if kept is not None:
             left = kept.expires_in_seconds(wall)
-            rest = "The present ones go on being used."
+            rest = " The present ones go on being used."
             if left is not None:
-                rest = f"The present ones are good for another {left:.0f} s."
-        text = f"AWS credentials could not be had: {trouble.rstrip('.')}. {rest}"
+                rest = f" The present ones are good for another {left:.0f} s."
+        text = f"AWS credentials could not be had: {trouble.rstrip('.')}.{rest}"
         self._told.append((logging.WARNING, f"{text} Trying again in {wait:.0f} s."))
 
 

@@ -38,6 +38,7 @@ DRAIN_SECONDS = 10.0
 CREATING_SECONDS = 1.0
 
 _OK = 200
+_BROKEN = Refusal(Course.AGAIN)
 
 _OVER = (ProducerState.STOPPED, ProducerState.FAILED)
 _CONNECTED = (ProducerState.STREAMING, ProducerState.DRAINING)
@@ -133,6 +134,7 @@ class Producer:
         body: bytes = b"",
         skew_seconds: float | None = None,
         expires_in_seconds: float | None = None,
+        keys_of: str = "",
     ) -> None:
         """
         Hear the answer to `Call`, or the head of the one to `Open`.
@@ -144,13 +146,15 @@ class Producer:
             body: The answer's body; not for a PutMedia that was taken.
             skew_seconds: How far this machine's clock is ahead of the Date header.
             expires_in_seconds: How long the credentials that signed it last.
+            keys_of: See `backpack.kvs.calls.SignedHead`.
 
         """
         if self.state not in _AWAITING:
             return
         if status != _OK:
             name, message = read_error(error_type, body)
-            refusal = judge(self._control.step, status, name, message, skew_seconds=skew_seconds)
+            step = self._control.step
+            refusal = judge(step, status, name, message, skew_seconds=skew_seconds, keys_of=keys_of)
             self._refused(refusal, f"{status} {name}".strip(), now)
         elif self.state is ProducerState.OPENING:
             self._opened(now, expires_in_seconds)
@@ -337,20 +341,17 @@ class Producer:
         if self._control.step is Operation.PUT_MEDIA:
             self._tally.reconnects[cause] += 1
         self._close()
-        self._wait(cause, now)
         course = self._control.take_course(refusal.course)
-        if course is Course.CREATE:
-            # It is created now, as was asked for: no trouble.
-            return
-        self._tally.trouble = refusal.sentence or self._tally.trouble
+        # A stream that is created now, as was asked for, is no trouble.
+        self._wait(cause, now, Refusal(course) if course is Course.CREATE else refusal)
         if course is Course.MEND:
             self._mend(now)
         elif course is Course.FAIL:
             self._over(ProducerState.FAILED)
 
-    def _wait(self, cause: str, now: float) -> None:
+    def _wait(self, cause: str, now: float, refusal: Refusal = _BROKEN) -> None:
         self._retries.failed(now)
-        self._tally.failed(cause, self._retries.failures)
+        self._tally.failed(cause, self._retries.failures, refusal, now)
 
     def _mend(self, now: float) -> None:
         """Wait until somebody may have mended what is wrong; who stops waits for nobody."""

@@ -46,13 +46,16 @@ class Refusal:
 
     Attributes:
         course: How to go on.
-        sentence: For the operator: what is wrong, and what helps. Empty for
-            weather.
+        sentence: For the operator: what is wrong, and what helps. Empty where trying
+            again is all that does.
+        passes_seconds: It is told when it has been so for so long: it mostly passes by
+            itself. None: it is told at once.
 
     """
 
     course: Course
     sentence: str = ""
+    passes_seconds: float | None = None
 
 
 ACTIONS: Final = {
@@ -64,7 +67,10 @@ ACTIONS: Final = {
 }
 """What IAM calls them."""
 
-_WEATHER: Final = frozenset({"ClientLimitExceeded", "ConnectionLimitExceeded", "Throttling"})
+_TOO_MANY_CONNECTIONS: Final = "ConnectionLimitExceeded"
+_TOO_MANY_CALLS: Final = frozenset({"ClientLimitExceeded", "Throttling", "TooManyRequests"})
+_LIMIT_SECONDS: Final = 10.0
+"""A connection of our own that broke may be counted for so long, and then it is nobody else's."""
 _NO_ENDPOINT: Final = frozenset({"InvalidEndpoint"})
 _EXPIRED: Final = frozenset({"ExpiredToken"})
 _UNKNOWN_KEY: Final = frozenset({"UnrecognizedClient", "InvalidClientTokenId"})
@@ -72,6 +78,8 @@ _BAD_SIGNATURE: Final = frozenset(
     {"InvalidSignature", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired"}
 )
 _CLOCK_WORDS: Final = ("expired", "not yet current", "skew")
+_BY_TOKEN: Final = "security token"  # noqa: S105 - words of AWS
+_OTHER_REGION: Final = "scoped to a valid region"
 
 
 def judge(
@@ -81,6 +89,7 @@ def judge(
     message: str = "",
     *,
     skew_seconds: float | None = None,
+    keys_of: str | None = "",
 ) -> Refusal:
     """
     Decide by an answer other than 200 how to go on.
@@ -94,14 +103,16 @@ def judge(
         message: AWS's words.
         skew_seconds: How far this machine's clock is from the answer's Date
             header, if it has one.
+        keys_of: See `backpack.kvs.calls.SignedHead`. None: it is not known.
 
     """
     told = f" (AWS says: {message})" if message else ""
-    if error in _WEATHER or status == _TOO_MANY or status >= _SERVER_ERROR:
-        return Refusal(Course.AGAIN)
+    limit = _about_limits(operation, status, error, told)
+    if limit is not None:
+        return limit
     if error in _NO_ENDPOINT:
         return Refusal(Course.ENDPOINT)
-    wrong = _about_signature(error, message, skew_seconds)
+    wrong = _about_signature(error, message, skew_seconds, keys_of)
     if not wrong and status in _UNAUTHORIZED:
         action = ACTIONS[operation]
         wrong = (
@@ -113,17 +124,64 @@ def judge(
     return _by_resource(operation, status, error, told)
 
 
-def _about_signature(error: str, message: str, skew_seconds: float | None) -> str:
+def _about_limits(operation: Operation, status: int, error: str, told: str) -> Refusal | None:
+    """Say what there is too much of, or that KVS has trouble of its own."""
+    action = ACTIONS[operation]
+    if error == _TOO_MANY_CONNECTIONS:
+        return Refusal(
+            Course.AGAIN,
+            "Another producer sends to this stream, and KVS takes one at a time: end the "
+            f"other one, or give each a stream of its own{told}.",
+            _LIMIT_SECONDS,
+        )
+    if error in _TOO_MANY_CALLS or status == _TOO_MANY:
+        return Refusal(
+            Course.AGAIN,
+            f"AWS takes no more calls of {action} from this account, or for this stream, now: let "
+            f"fewer programs call it, or ask AWS for a higher quota{told}.",
+            0.0,
+        )
+    if status >= _SERVER_ERROR:
+        return Refusal(
+            Course.AGAIN,
+            f"KVS has trouble of its own, and answers {action} with {status}: look at "
+            f"https://health.aws.amazon.com if it lasts{told}.",
+            0.0,
+        )
+    return None
+
+
+def _about_signature(
+    error: str, message: str, skew_seconds: float | None, keys_of: str | None
+) -> str:
     """Say what is wrong with key, token or signature; nothing where that is not it."""
-    if error in _EXPIRED:
-        return "The credentials have run out; they are renewed"
+    lower = message.lower()
+    # With a proxy between, or kvssink, the name of the error is often missing.
+    if error in _EXPIRED or (_BY_TOKEN in lower and "expired" in lower):
+        return _expired(keys_of)
+    if _OTHER_REGION in lower:
+        return (
+            "The endpoint belongs to another region than stream_region: look at "
+            "AWS_ENDPOINT_URL_KINESIS_VIDEO and AWS_ENDPOINT_URL"
+        )
     if _is_clock(error, message, skew_seconds):
         return f"AWS refuses the signature's time: set this machine's clock{_by(skew_seconds)}"
-    if error in _UNKNOWN_KEY:
+    if error in _UNKNOWN_KEY or (_BY_TOKEN in lower and "invalid" in lower):
         return "AWS does not know the access key: give another one"
     if error in _BAD_SIGNATURE:
         return "AWS refuses the signature: the secret key does not belong to the access key"
     return ""
+
+
+def _expired(keys_of: str | None) -> str:
+    if keys_of is None:
+        return "The credentials have run out: nobody renews those of arguments or the environment"
+    if not keys_of:
+        return "The credentials have run out; they are renewed"
+    return (
+        f"The credentials have run out, and nobody renews them: they come from {keys_of}. "
+        "Give new ones, or use a role or a profile that is renewed"
+    )
 
 
 def _by_resource(operation: Operation, status: int, error: str, told: str) -> Refusal:

@@ -11,6 +11,7 @@ from backpack.kvs.producer.commands import ProducerState, ProducerStatus
 if TYPE_CHECKING:
     from backpack.kvs.producer.fragments import Fragment, FragmentQueue
     from backpack.kvs.producer.journal import JournalNumbers
+    from backpack.kvs.producer.refusals import Refusal
     from backpack.kvs.producer.session import Session
 
 __all__ = ["Tally"]
@@ -34,6 +35,10 @@ class Tally:
         self.trouble = ""
         # Whether that is something that somebody has to mend.
         self.mending = False
+        # Why it did not work the last time, since when that has been so, and how often.
+        self._cause = ""
+        self._since = 0.0
+        self._times = 0
         self._unreadable = 0
         self.reconnects: Counter[str] = Counter()
         # Of the connections that are over.
@@ -43,14 +48,27 @@ class Tally:
         self._persisted_at: float | None = None
         self._latency_seconds: float | None = None
 
-    def failed(self, cause: str, times: int) -> None:
-        """Note that it has not worked so many times in a row, the last time for this cause."""
+    def failed(self, cause: str, times: int, refusal: Refusal, now: float) -> None:
+        """
+        Note that it has not worked, and what is to be told of it now.
+
+        Args:
+            cause: A few words that are the same each time.
+            times: How often in a row it has not worked, for whatever cause.
+            refusal: What is known of the cause.
+            now: The time.
+
+        """
         self.mending = False
-        if times >= MANY_FAILURES:
-            self.trouble = (
-                f"KVS has not taken video {times} times in a row (the last time: {cause}); "
-                "it is tried again. Look at the network."
-            )
+        if cause != self._cause:
+            self._cause, self._since, self._times = cause, now, 0
+        self._times += 1
+        passes = refusal.passes_seconds
+        if passes is None:
+            many = times >= MANY_FAILURES
+            self.trouble = refusal.sentence or (_many(times, cause) if many else self.trouble)
+        elif self._times >= MANY_FAILURES and now - self._since >= passes:
+            self.trouble = refusal.sentence
 
     def add(self, session: Session) -> None:
         """Note what a connection that is over has done."""
@@ -71,7 +89,7 @@ class Tally:
         self._persisted_at = now
         if not fragment.recovered:
             self._latency_seconds = now - fragment.begin_ns / 1e9
-        self.trouble = ""
+        self.trouble = self._cause = ""
         self.mending = False
 
     def unpersisted(self) -> None:
@@ -127,3 +145,14 @@ class Tally:
             reconnects=dict(self.reconnects),
             journal=journal,
         )
+
+
+def _many(times: int, cause: str) -> str:
+    advice = " Look at the network."
+    if cause[:1].isdigit():
+        # It has answered.
+        advice = " KVS has trouble of its own." if cause.startswith("5") else ""
+    return (
+        f"KVS has not taken video {times} times in a row (the last time: {cause}); "
+        f"it is tried again.{advice}"
+    )

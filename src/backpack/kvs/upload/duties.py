@@ -163,6 +163,7 @@ class Duties:
             body=answer.body,
             skew_seconds=answer.skew_seconds,
             expires_in_seconds=None if signature is None else signature.expires_in(now),
+            keys_of="" if signature is None else signature.keys_of,
         )
 
     def more(self, data: bytes) -> None:

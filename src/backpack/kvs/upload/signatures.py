@@ -30,19 +30,22 @@ class Signature:
         head: Request line and headers: never log it.
         good_until: When AWS takes it no longer.
         expires_at: When the credentials run out. None: never.
+        keys_of: See `backpack.kvs.calls.SignedHead`.
 
     """
 
     head: bytes = field(repr=False)
     good_until: float
     expires_at: float | None = None
+    keys_of: str = ""
 
     @classmethod
     def of(cls, letter: Signed, now: float) -> Signature:
         """Take what the application has signed."""
         signed = letter.signed_head
         lasts = signed.expires_in_seconds
-        return cls(signed.head, now + signed.good_seconds, None if lasts is None else now + lasts)
+        expires_at = None if lasts is None else now + lasts
+        return cls(signed.head, now + signed.good_seconds, expires_at, signed.keys_of)
 
     def is_good(self, now: float) -> bool:
         """Tell whether AWS would take it."""
