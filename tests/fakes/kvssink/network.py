@@ -33,6 +33,7 @@ AGENT = "AWS-SDK-KVS-CPP-CLIENT/3.6.0/1.6.2 GCC/12.2.0 Linux x86_64 CPPSDK"
 RESEND, SKIP = {4000, 4003, 5000, 5001}, {4001, 4002, 4004, 4006, 4009, 4011}
 KINDS = {"BUFFERING": 1, "RECEIVED": 2, "PERSISTED": 3, "ERROR": 4, "IDLE": 5}
 LEAST_SECONDS = float(os.environ.get("KVS_STAND_IN_LEAST_SECONDS", "30"))
+HURRY = float(os.environ.get("KVS_STAND_IN_HURRY", "1"))
 GRACE_SECONDS = 3.0
 NO_CREDENTIALS = 0x52000049
 LONGEST_ACKS = 1024
@@ -55,6 +56,26 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Print, as the SDK does all the time."""
     print(f"WARN {text}", flush=True)  # noqa: T201
+
+
+def complain(url: str, head: list[str], status: int, body: str) -> None:
+    """Print what the SDK prints of an answer other than 200, and of none: 0."""
+    warn(f"curlCompleteSync(): HTTP Error {status} : Response: {body or '(null)'}")
+    print(f"Request URL: {url}\nRequest Headers:", *head[1:], sep="\n    ", flush=True)  # noqa: T201
+
+
+def complain_of_network(url: str, head: list[str], error: OSError) -> None:
+    """Print what it prints where curl gets no answer."""
+    parts = urlsplit(url)
+    result = {
+        socket.gaierror: "Couldn't resolve host name",
+        ssl.SSLCertVerificationError: "SSL peer certificate or SSH remote key was not OK",
+        ConnectionRefusedError: "Couldn't connect to server",
+        TimeoutError: "Timeout was reached",
+    }.get(type(error), "Failure when receiving data from the peer")
+    detail = f"{parts.hostname} port {parts.port}: {error.strerror or error}"
+    warn(f"curlCompleteSync(): curl perform failed for url {url} with result {result}: {detail}")
+    complain(url, head, 0, "")
 
 
 class Failed(Exception):  # noqa: N818 - no error of ours
@@ -158,14 +179,20 @@ def connect(url: str, seconds: float) -> socket.socket:
 def call(url: str, content: dict[str, Any], key: Key, region: str, seconds: float) -> Any:
     """Ask the control plane; None where there is no such stream."""
     body = json.dumps(content, indent=1).encode()
-    head = [*signed(url, key, region, {}, body), f"content-length: {len(body)}", "", ""]
-    with connect(url, seconds) as sock:
-        sock.settimeout(seconds)
-        sock.sendall("\r\n".join(head).encode() + body)
-        file = sock.makefile("rb")
-        status, headers = read_head(file)
-        answer = file.read(int(headers.get("content-length", 0)))
-        file.close()
+    head = [*signed(url, key, region, {}, body), f"content-length: {len(body)}"]
+    try:
+        with connect(url, seconds) as sock:
+            sock.settimeout(seconds)
+            sock.sendall("\r\n".join([*head, "", ""]).encode() + body)
+            file = sock.makefile("rb")
+            status, headers = read_head(file)
+            answer = file.read(int(headers.get("content-length", 0)))
+            file.close()
+    except OSError as error:
+        complain_of_network(url, head, error)
+        raise
+    if status != 200:
+        complain(url, head, status, answer.decode())
     if status == 404:
         return None
     if status != 200:
@@ -196,7 +223,7 @@ def patiently(ask: Any) -> Any:
                 last = error
             if time.monotonic() + wait >= deadline:
                 break
-            time.sleep(wait)
+            time.sleep(wait / HURRY)
         time.sleep(0.4 * 2**again)
     raise Failed(f"Failed to create stream. Error: Unable to create Kinesis Video stream. {last}")
 
@@ -206,12 +233,15 @@ def prepare(settings: dict[str, str], key: Key, region: str) -> str:
     base = os.environ.get("CONTROL_PLANE_URI") or f"https://kinesisvideo.{region}.amazonaws.com"
     seconds = float(settings["completion-timeout"])
     name = settings["stream-name"]
-    found = patiently(
-        lambda: call(f"{base}/describeStream", {"StreamName": name}, key, region, seconds)
-    )
-    if found is None:
-        if settings["allow-create-stream"] != "TRUE":
-            raise Failed("Failed to create stream. Error: the stream does not exist")
+    creates = settings["allow-create-stream"] == "TRUE"
+
+    def describe() -> Any:
+        there = call(f"{base}/describeStream", {"StreamName": name}, key, region, seconds)
+        if there is None and not creates:
+            raise OSError("404 to /describeStream")
+        return there
+
+    if patiently(describe) is None:
         content = {
             "DeviceName": "Kinesis_Video_Device",
             "StreamName": name,
@@ -425,10 +455,14 @@ class Session:
         self.broken = False
         cluster = upload.clusters[upload.next]
         first = upload.next == 0
-        self.sock = connect(upload.endpoint, 5.0)
+        url = f"{upload.endpoint}/putMedia"
+        try:
+            self.sock = connect(upload.endpoint, 5.0)
+        except OSError as error:
+            complain_of_network(url, [], error)
+            raise
         self.sock.settimeout(30.0)
         ms = cluster.timecode if first else int(time.time() * 1000)
-        url = f"{upload.endpoint}/putMedia"
         headers = {
             "connection": "keep-alive",
             "transfer-encoding": "chunked",
@@ -446,6 +480,8 @@ class Session:
             status, _ = read_head(self.file)
         if status != 200:
             self.close()
+            # What is answered instead of acknowledgements is not kept.
+            complain(url, head, status, "")
             raise OSError(f"{status} to /putMedia")
         threading.Thread(target=self.hear, daemon=True).start()
 

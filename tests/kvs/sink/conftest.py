@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.kvs_server.streams import Stream
+
 STREAM = "test"
 REGION = "us-east-1"
 
@@ -58,6 +60,12 @@ def server() -> Iterator[KVSServer]:
     with KVSServer(region=REGION) as running:
         running.streams.add(STREAM)
         yield running
+
+
+@pytest.fixture
+def stream(server: KVSServer) -> Stream:
+    """Give what the server keeps."""
+    return server.streams[STREAM]
 
 
 @pytest.fixture

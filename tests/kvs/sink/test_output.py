@@ -32,12 +32,6 @@ ROOT = Path(__file__).parents[3]
 TOKEN = "FwoGZXIvYXdzEXAMPLETOKEN"
 
 
-@pytest.fixture
-def stream(server: KVSServer) -> Stream:
-    """Give what the server keeps."""
-    return server.streams["test"]
-
-
 def environment_of(pid: int) -> dict[str, str]:
     """Read the environment that a process was started with."""
     text = Path(f"/proc/{pid}/environ").read_text()
@@ -272,23 +266,17 @@ def test_an_error_that_ends_kvssink(opened: Callable[..., Bench], server: KVSSer
     bench.finish()
 
 
-def test_a_stream_that_does_not_exist(opened: Callable[..., Bench], server: KVSServer) -> None:
-    """Told, tried again, and nothing is lost meanwhile; or it is created where that was asked."""
-    bench = opened(stream_name="other")
+def test_a_stream_is_created_where_that_was_asked(
+    opened: Callable[..., Bench], server: KVSServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That there was none is no trouble then."""
+    bench = opened(stream_name="new", create_stream=True, retention_hours=7)
     bench.put(20)
-    wait_for(lambda: bench.counters["reconnects"])
-    assert "does not exist" in bench.output.trouble
-    assert bench.output.lost == 0
-    other = server.streams.add("other")
-    wait_for(lambda: other.persisted() == 1)
     bench.finish()
-    assert frame_numbers(other.timeline()) == list(range(1, 21))
 
-    created = opened(stream_name="new", create_stream=True, retention_hours=7)
-    created.put(20)
-    created.finish()
     assert server.streams["new"].retention_hours == 7
     assert frame_numbers(server.streams["new"].timeline()) == list(range(1, 21))
+    assert "exist" not in caplog.text
 
 
 def test_it_stops_in_time(

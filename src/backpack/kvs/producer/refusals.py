@@ -168,7 +168,7 @@ def _about_signature(
         return f"AWS refuses the signature's time: set this machine's clock{_by(skew_seconds)}"
     if error in _UNKNOWN_KEY or (_BY_TOKEN in lower and "invalid" in lower):
         return "AWS does not know the access key: give another one"
-    if error in _BAD_SIGNATURE:
+    if error in _BAD_SIGNATURE or ("signature" in lower and "not match" in lower):
         return "AWS refuses the signature: the secret key does not belong to the access key"
     return ""
 

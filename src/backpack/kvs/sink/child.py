@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backpack.kvs.producer.mkv import Track, frame_payload, track_of
 from backpack.kvs.sink.chatter import Chatter
+from backpack.kvs.sink.complaints import Complaint, Complaints
 from backpack.kvs.sink.ledger import Pending
 from backpack.kvs.sink.process import SinkProcess
 from backpack.kvs.sink.wire import Kind, order, picture
@@ -67,6 +68,8 @@ class Child:
         self._epoch = 0
         self._last_ns = 0
         self._chatter = Chatter()
+        self._complaints = Complaints()
+        self._complained: list[Complaint] = []
         self._prints = True
 
     @property
@@ -136,9 +139,15 @@ class Child:
         words = self.process.receive()
         printed = self.process.read_output()
         self._prints = printed is not None
+        self._complained += self._complaints.feed(printed or b"")
         for line in self._chatter.feed(printed or b"", now):
             logger.info("%s", line)
         return words
+
+    def take_complaints(self) -> list[Complaint]:
+        """Give, once, what has not worked, in the order in which it was printed."""
+        complained, self._complained = self._complained, []
+        return complained
 
 
 def _track(unit: AccessUnit) -> Track | None:

@@ -12,8 +12,10 @@ from backpack.handover.backoff import Backoff
 from backpack.kvs.sink.bell import Bell
 from backpack.kvs.sink.chatter import mask
 from backpack.kvs.sink.child import Child
+from backpack.kvs.sink.complaints import Complaint
 from backpack.kvs.sink.ledger import Ending, Ledger
 from backpack.kvs.sink.probe import explain_missing
+from backpack.kvs.sink.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,8 +35,6 @@ _LAST_WORDS_SECONDS: Final = 1.0
 _JOIN_SECONDS: Final = 5.0
 _CREDENTIALS_SECONDS: Final = 0.2
 """How often it is looked whether the application has found credentials. kvssink asks only once."""
-
-_NO_CREDENTIALS: Final = "kvssink waits for credentials from the application."
 
 
 class Driver:
@@ -82,12 +82,11 @@ class Driver:
         self._lacks_credentials = False
         self._backoff = Backoff(0.5, 30.0)
         self._retry_at = 0.0
+        # How it stands, as it is told.
+        self.standing = Standing(settings.stream_name, create_stream=settings.create_stream)
         # Guards what stands below, and is needed to write `_child` and `_leaving`.
         self._lock = threading.Lock()
         self._ledger = Ledger()
-        self._state = "CONNECTING"
-        self._trouble = ""
-        self._failed = False
         self._closing = False
         self._ending: Ending | None = None
         self._thread = threading.Thread(target=self._run, name="spyglass-kvssink", daemon=True)
@@ -121,18 +120,6 @@ class Driver:
             self._thread.join(_JOIN_SECONDS)
 
     @property
-    def failed(self) -> bool:
-        """Tell whether kvssink is missing: nothing will ever be delivered."""
-        with self._lock:
-            return self._failed
-
-    @property
-    def trouble(self) -> str:
-        """Tell what keeps it from delivering."""
-        with self._lock:
-            return self._trouble
-
-    @property
     def frames_lost(self) -> int:
         """Tell how many pictures were lost behind the queue."""
         with self._lock:
@@ -147,8 +134,8 @@ class Driver:
             if hand is not None:
                 oldest.append(hand.wall_ns)
             return {
-                "state": self._state,
-                "trouble": self._trouble,
+                "state": self.standing.state,
+                "trouble": self.standing.trouble,
                 "oldest_ns": min(oldest, default=None),
                 "buffered_frames": sum(one.frames for one in waiting) + (hand is not None),
                 **self._ledger.numbers(time.monotonic()),
@@ -177,15 +164,19 @@ class Driver:
         self._hand = None
         with self._lock:
             self._ledger.frames_lost += lost
-            if not self._failed:
-                self._state = "STOPPED"
+        self.standing.stopped()
         if lost:
-            self._warn(f"{lost} pictures were not delivered.")
+            self.standing.warn(f"{lost} pictures were not delivered.")
 
     @property
     def _has_more(self) -> bool:
         """Tell whether pictures wait that no child has got."""
         return self._hand is not None or len(self._queue) > 0
+
+    @property
+    def _waits(self) -> bool:
+        """Tell whether there is anything to deliver."""
+        return self._has_more or any(child.pending.frames for child in self._children)
 
     @property
     def _children(self) -> list[Child]:
@@ -194,8 +185,8 @@ class Driver:
     def _step(self, now: float) -> bool:
         """Do what is due. False: it is over."""
         with self._lock:
-            closing, ending = self._closing or self._failed, self._ending
-        if closing:
+            closing, ending = self._closing, self._ending
+        if closing or self.standing.failed:
             return False
         if self._leaving is not None and now >= self._leaving.give_up_at:
             self._drop(self._leaving)
@@ -212,8 +203,8 @@ class Driver:
         except OSError as error:
             self._failed_for(f"its process cannot be started: {error}", "start", now)
             return
+        self.standing.connecting()
         with self._lock:
-            self._state = "CONNECTING"
             self._child = child
 
     def _feed(self, child: Child, now: float) -> None:
@@ -250,11 +241,7 @@ class Driver:
 
     def _has_credentials(self) -> bool:
         self._lacks_credentials = not self._settings.has_credentials
-        with self._lock:
-            if self._lacks_credentials:
-                self._trouble = _NO_CREDENTIALS
-            elif self._trouble == _NO_CREDENTIALS:
-                self._trouble = ""
+        self.standing.lacks_credentials(lacks=self._lacks_credentials)
         return not self._lacks_credentials
 
     def _replace(self, child: Child, now: float) -> None:
@@ -294,6 +281,8 @@ class Driver:
         self._bell.silence()
         for child in children:
             self._look_at(child, time.monotonic())
+        if self.standing.look(time.monotonic(), waits=self._waits):
+            self._on_news()
 
     def _patience_ms(self, now: float) -> int | None:
         """Tell how long nothing is due. None: for ever."""
@@ -308,10 +297,14 @@ class Driver:
             due.append(self._leaving.give_up_at)
         if self._lacks_credentials:
             due.append(now + _CREDENTIALS_SECONDS)
+        if self.standing.wake_at is not None:
+            due.append(self.standing.wake_at)
         return max(0, int((min(due) - now) * 1000) + 1) if due else None
 
     def _look_at(self, child: Child, now: float) -> None:
         words = child.listen(now)
+        for complaint in child.take_complaints():
+            self.standing.complain(complaint, now)
         for word in words or ():
             self._hear(child, word, now)
         if words is None:
@@ -328,20 +321,20 @@ class Driver:
             self._give_up(explain_missing(mask(str(word["why"])), self._settings.dotenv_path))
         elif kind == "started":
             child.is_started = True
-            with self._lock:
-                self._state = "STREAMING"
+            self.standing.answered(started=True)
         elif kind == "ack":
             with self._lock:
                 delivered = self._ledger.hear(word, child.pending, now=now, wall=time.time())
-                if delivered:
-                    self._trouble = ""
+            if word["kind"] != "error":
+                self.standing.answered()
             if delivered:
+                self.standing.delivered()
                 self._on_news()
         elif kind == "metrics":
             with self._lock:
                 self._ledger.metrics = {name: word[name] for name in word if name != "is"}
         elif kind == "status":
-            logger.info("kvssink says 0x%08x.", int(word["status"]))
+            self.standing.complain(Complaint.of(int(word["status"])), now)
         elif kind == "error":
             child.why = mask(str(word["why"]))
 
@@ -351,7 +344,7 @@ class Driver:
         self._drop(child)
         if child.is_ending:
             if child.why:
-                self._warn(child.why)
+                self.standing.warn(child.why)
             return
         if now - child.started_at >= _STABLE_SECONDS:
             self._backoff.reset()
@@ -359,13 +352,11 @@ class Driver:
 
     def _failed_for(self, reason: str, cause: str, now: float) -> None:
         """Have it started again in a while."""
-        reason = f"kvssink has failed: {reason.rstrip('.')}."
         wait = self._backoff.next_wait()
         self._retry_at = now + wait
         with self._lock:
-            self._state, self._trouble = "BUFFERING", f"{reason} It is started again."
             self._ledger.reconnects[cause] += 1
-        self._warn(f"{reason} Starting it again in {wait:.1f} s.")
+        self.standing.broke(reason, wait)
         self._on_news()
 
     def _drop(self, child: Child) -> None:
@@ -379,18 +370,12 @@ class Driver:
             else:
                 self._child = None
         if lost:
-            self._warn(f"{lost} pictures were not delivered.")
+            self.standing.warn(f"{lost} pictures were not delivered.")
 
     def _count_lost(self, frames: int) -> None:
         with self._lock:
             self._ledger.frames_lost += frames
 
     def _give_up(self, why: str) -> None:
-        with self._lock:
-            if self._failed:
-                return
-            self._failed, self._trouble, self._state = True, why, "FAILED"
-        self._on_failed()
-
-    def _warn(self, text: str) -> None:
-        logger.warning("KVS stream %s: %s", self._settings.stream_name, text)
+        if self.standing.give_up(why):
+            self._on_failed()

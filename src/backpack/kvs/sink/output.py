@@ -125,12 +125,12 @@ class KVSSinkOutput:
     @property
     def trouble(self) -> str:
         """Tell what keeps it from delivering. Empty: nothing."""
-        return "" if self._driver is None else self._driver.trouble
+        return "" if self._driver is None else self._driver.standing.trouble
 
     @property
     def failed(self) -> bool:
         """Tell whether it has given up for good."""
-        return self._driver is not None and self._driver.failed
+        return self._driver is not None and self._driver.standing.failed
 
     def numbers(self) -> dict[str, Any]:
         """Give what it can tell of itself; names as the native upload has them."""
