@@ -22,6 +22,7 @@ from backpack.spyglass import SpyGlass
 from tests.clients import RtspClient
 from tests.end_to_end.kvs import REGION, ShortLived, arrived, is_streaming, kvs, taken
 from tests.kvs_server.faults import Connections, HttpError
+from tests.kvs_server.proxy import ConnectProxy
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY, KVSServer
 from tests.kvs_server.tls import context_of, make_certificate
 from tests.numbered import numbered, read
@@ -422,6 +423,33 @@ def test_another_endpoint_is_named_by_the_variables_of_aws(
         spyglass.stop_streaming()
 
         assert arrived(stream)
+
+
+@pytest.mark.usefixtures("server")
+def test_video_goes_through_the_applications_proxy(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """HTTPS_PROXY is the application's, though another process sends; its password is not told."""
+    certificate = make_certificate(tmp_path)
+    with (
+        KVSServer(tls=context_of(certificate)) as server,
+        ConnectProxy("camera:s3cret") as proxy,
+    ):
+        stream = server.streams.add("test")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS_VIDEO", server.url)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        spyglass = kvs(stage)
+        stage.putter(spyglass, 30)
+
+        wait_for(lambda: is_streaming(spyglass))
+        spyglass.stop_streaming()
+
+        assert arrived(stream)
+        assert len(proxy.targets) == len(server.requests)
+        assert proxy.complaints == []
+        assert "s3cret" not in caplog.text
 
 
 @pytest.mark.parametrize("connections", Connections)

@@ -23,6 +23,7 @@ from backpack.kvs.limits import (
 )
 from backpack.kvs.playback import playback_url
 from backpack.kvs.producer.commands import ProducerSettings
+from backpack.kvs.proxy import route_from
 from backpack.kvs.sink.dotenv import read_dotenv
 from backpack.spyglass.outputs import mask
 
@@ -108,6 +109,9 @@ class KVSOutput:
             check_metadata({} if metadata is None else metadata),
         )
         self.settings.validate()
+        # What the application reaches AWS by; the streaming process has another environment.
+        self._route = route_from(os.environ)
+        self._route.check(self.settings.control_endpoint)
         if producer == "kvssink":
             _refuse_for_kvssink(buffer_path=buffer_path, metadata=metadata)
         self.producer = producer
@@ -133,8 +137,12 @@ class KVSOutput:
     # --- what an output does ---------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
-        """Give what the streaming process needs; no secret is in it."""
+        """Give what the streaming process needs; no secret is in it but a proxy's password."""
         described = dataclasses.asdict(self.settings)
+        described |= {
+            "proxy_url": self._route.proxy_url,
+            "proxy_exceptions": self._route.exceptions,
+        }
         bundle = os.environ.get("AWS_CA_BUNDLE") or None
         if self.producer == "native":
             return {

@@ -34,6 +34,19 @@ def test_an_endpoint_and_its_certificates_go_by_variables() -> None:
     assert found["KVSSINK_CA_CERT_PATH"] == "/ca.pem"
 
 
+def test_the_applications_proxy_goes_by_variables() -> None:
+    """Its curl reads them; the streaming process's own are the application's no more."""
+    settings = SinkSettings(
+        "eu-west-1", "door", proxy_url="http://me:s3cret@proxy:1", proxy_exceptions="localhost"
+    )
+    found = child_environment({}, settings, None)
+
+    assert found["https_proxy"] == "http://me:s3cret@proxy:1"
+    assert found["no_proxy"] == "localhost"
+    assert "s3cret" not in repr(settings)
+    assert "https_proxy" not in child_environment({}, SETTINGS, None)
+
+
 def test_the_applications_libraries_stand_before_those_of_the_file() -> None:
     """LD_LIBRARY_PATH of the process that streams was cleared; the application's is described."""
     settings = SinkSettings("eu-west-1", "door", library_path="/app")

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from backpack.kvs.proxy import Route, environment_of
 from backpack.kvs.sink.dotenv import LIBRARY_PATH, PLUGIN_PATH, PRELOAD
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def child_environment(
         if not name.startswith("AWS_") and name not in _BEATING
     }
     changed["AWS_DEFAULT_REGION"] = settings.region
+    # Its curl reads them.
+    changed |= environment_of(Route(settings.proxy_url, settings.proxy_exceptions))
     if settings.endpoint is not None:
         changed["CONTROL_PLANE_URI"] = settings.endpoint
     if settings.ca_bundle is not None:

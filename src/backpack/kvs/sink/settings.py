@@ -66,6 +66,8 @@ class SinkSettings:
         stop_seconds: How long the child delivers after the streaming process has gone.
         metadata: Must be empty: fragments through kvssink carry none.
         log_config: A log4cplus configuration of the user's. None: warnings only.
+        proxy_url: See `backpack.kvs.proxy.Route`, for this and the next.
+        proxy_exceptions: See there.
 
     """
 
@@ -88,6 +90,8 @@ class SinkSettings:
     stop_seconds: float = 30.0
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     log_config: str | None = None
+    proxy_url: str | None = dataclasses.field(default=None, repr=False)
+    proxy_exceptions: str = ""
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> SinkSettings:

@@ -9,6 +9,8 @@ import termios
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from backpack.errors import SettingsError
+from backpack.kvs.proxy import Route
 from backpack.kvs.upload.causes import (
     CLOSED,
     NO_CONNECTION,
@@ -21,19 +23,22 @@ from backpack.kvs.upload.dial import Dial
 from backpack.kvs.upload.reactor import READ, WRITE
 from backpack.kvs.upload.resolver import Resolver
 from backpack.kvs.upload.secure import Secure, make_context
+from backpack.kvs.upload.tunnel import Tunnel, TunnelError, unreached
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Callable
 
+    from backpack.kvs.proxy import Proxy
     from backpack.kvs.upload.reactor import Reactor
     from backpack.kvs.upload.resolver import Address, Lookup
 
 __all__ = ["Connection", "Network"]
 
 CONNECT_SECONDS = 5.0
-"""For a name and an address that answers; once more for TLS. AWS's producer gives the same."""
+"""For a name and an address that answers; once more for a proxy's answer, and for TLS. AWS's
+producer gives the same."""
 
 STALL_SECONDS = 20.0
 """For so long the far side may take nothing of what waits for it."""
@@ -52,6 +57,7 @@ class Network:
         clock: Monotonic seconds.
         ca_bundle: See `backpack.kvs.upload.secure.make_context`.
         lookup: See `Resolver`.
+        route: Which hosts are reached through a proxy.
 
     """
 
@@ -62,12 +68,22 @@ class Network:
         *,
         ca_bundle: str | None = None,
         lookup: Lookup | None = None,
+        route: Route | None = None,
     ) -> None:
+        self._route = route or Route()
         self.reactor = reactor
         self.clock = clock
         self.resolver = Resolver(reactor.post, *(() if lookup is None else (lookup,)))
         self._ca_bundle = ca_bundle
         self._context: ssl.SSLContext | None = None
+
+    def proxy_for(self, host: str, port: int) -> Proxy | None:
+        """Give the proxy that leads to a host. It was looked at before there was a thread."""
+        try:
+            return self._route.proxy_for(host, port)
+        except SettingsError:
+            # It is not for the control plane, and so for nothing.
+            return None
 
     def context(self) -> ssl.SSLContext:
         """Give the rules for TLS. Reading all authorities takes a while: once, if at all."""
@@ -108,6 +124,8 @@ class Connection:
         self._dial: Dial | None = None
         self._sock: socket.socket | None = None
         self._secure: Secure | None = None
+        # What has a proxy connect, until it has.
+        self._tunnel: Tunnel | None = None
         # What is to be encrypted, and sent, as soon as that is possible.
         self._early = b""
         # What the kernel has not taken yet.
@@ -121,14 +139,17 @@ class Connection:
         self._seen = 0
         self._moved_at = 0.0
         self._deadline: float | None = network.clock() + CONNECT_SECONDS
-        port = parts.port or (443 if self._is_secure else 80)
-        network.resolver.resolve(self._host, port, self._resolved)
+        self._port = parts.port or (443 if self._is_secure else 80)
+        # What is not encrypted stays on this machine.
+        self._proxy = network.proxy_for(self._host, self._port) if self._is_secure else None
+        place = (self._host, self._port) if self._proxy is None else self._proxy.place
+        network.resolver.resolve(*place, self._resolved)
 
     # What the owner does.
 
     def send(self, data: bytes) -> None:
         """Send something; what the kernel does not take at once is kept."""
-        if self._sock is None or (self._secure is not None and not self._secure.ready):
+        if not self.is_open:
             self._early += data
         elif self._secure is None:
             self._write(data)
@@ -144,7 +165,9 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Tell whether it can carry something."""
-        return self._sock is not None and (self._secure is None or self._secure.ready)
+        if self._sock is None or not self._is_secure:
+            return self._sock is not None
+        return self._secure is not None and self._secure.ready
 
     @property
     def acknowledged(self) -> int:
@@ -216,6 +239,15 @@ class Connection:
             self._opened()
             return
         self._deadline = self._network.clock() + CONNECT_SECONDS
+        if self._proxy is None:
+            self._greet()
+            return
+        self._tunnel = Tunnel(self._proxy, self._host, self._port)
+        self._write(self._tunnel.request)
+
+    def _greet(self) -> None:
+        """Begin with TLS."""
+        self._deadline = self._network.clock() + CONNECT_SECONDS
         try:
             self._secure = Secure(self._network.context(), self._host)
             self._secure.greet()
@@ -259,6 +291,9 @@ class Connection:
                 return
 
     def _heard(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._ask_proxy(self._tunnel, data)
+            return
         secure = self._secure
         if secure is None:
             self._on_data(data)
@@ -278,6 +313,14 @@ class Connection:
             self._on_data(plain)
         if last:
             self._end(CLOSED)
+
+    def _ask_proxy(self, tunnel: Tunnel, data: bytes) -> None:
+        try:
+            if tunnel.feed(data):
+                self._tunnel = None
+                self._greet()
+        except TunnelError as error:
+            self._end(error.cause, error.sentence)
 
     def _try_last_word(self, data: bytes) -> None:
         if data and self._sock is not None and not self._unsent:
@@ -329,6 +372,10 @@ class Connection:
         self._end(cause, sentence_of(cause, self._host, error))
 
     def _end(self, cause: str, sentence: str = "") -> None:
-        if not self._closed:
-            self.close()
-            self._on_end(cause, sentence or sentence_of(cause, self._host))
+        if self._closed:
+            return
+        is_there = self._sock is not None and self._tunnel is None
+        self.close()
+        if self._proxy is not None and not sentence and not is_there:
+            sentence = unreached(self._proxy, cause)
+        self._on_end(cause, sentence or sentence_of(cause, self._host))

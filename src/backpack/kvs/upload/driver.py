@@ -81,7 +81,11 @@ class Driver:
         self._on_news = on_news
         self._reactor = Reactor()
         self._network = Network(
-            self._reactor, self._clock, ca_bundle=settings.ca_bundle, lookup=lookup
+            self._reactor,
+            self._clock,
+            ca_bundle=settings.ca_bundle,
+            lookup=lookup,
+            route=settings.route,
         )
         # What was posted finds both of them: the thread makes them first.
         self._producer: Producer

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backpack.errors import SettingsError
 from backpack.kvs.producer.commands import ProducerSettings
+from backpack.kvs.proxy import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +26,20 @@ class UploadSettings(ProducerSettings):
             the system's.
         buffer_path: A directory that takes what cannot be sent. None: memory
             only.
+        proxy_url: See `backpack.kvs.proxy.Route`, for this and the next.
+        proxy_exceptions: See there.
 
     """
 
     ca_bundle: str | None = None
     buffer_path: str | None = None
+    proxy_url: str | None = field(default=None, repr=False)
+    proxy_exceptions: str = ""
+
+    @property
+    def route(self) -> Route:
+        """Tell which hosts are reached through a proxy."""
+        return Route(self.proxy_url, self.proxy_exceptions)
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> UploadSettings:
@@ -59,6 +69,7 @@ class UploadSettings(ProducerSettings):
 
         """
         super().validate()
+        self.route.check(self.control_endpoint)
         if self.ca_bundle is not None:
             _check_bundle(self.ca_bundle)
 
