@@ -14,6 +14,7 @@ from backpack.kvs.caller import Caller, wait_for
 from backpack.kvs.calls import SignedHead
 from backpack.kvs.credentials import KVSCredentialsHandler
 from backpack.kvs.credentials.signer import Signer
+from backpack.kvs.endpoints import configured_endpoint, hosts_of
 from backpack.kvs.letters import Fetched, Letter, Sign, Signed, read_letter, write_letter
 from backpack.kvs.limits import (
     check_buffer_bytes,
@@ -21,6 +22,7 @@ from backpack.kvs.limits import (
     check_fragment_seconds,
     check_metadata,
 )
+from backpack.kvs.names import check_region
 from backpack.kvs.playback import playback_url
 from backpack.kvs.producer.commands import ProducerSettings
 from backpack.kvs.proxy import route_from
@@ -34,10 +36,6 @@ if TYPE_CHECKING:
     from backpack.kvs.credentials.credentials import Credentials
 
 __all__ = ["KVSOutput", "output_from_url"]
-
-ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL")
-"""What names another endpoint, the first that is set. (AWS SDKs and Tools Reference Guide,
-"Service-specific endpoints".)"""
 
 PRODUCERS = ("native", "kvssink")
 
@@ -100,13 +98,14 @@ class KVSOutput:
         self.settings = ProducerSettings(
             stream_region,
             stream_name,
-            _configured_endpoint(),
+            configured_endpoint(os.environ),
             create_stream,
             retention_hours,
             fragment_seconds,
             check_buffer_seconds(buffer_seconds, fragment_seconds=fragment_seconds),
             check_buffer_bytes(buffer_bytes),
             check_metadata({} if metadata is None else metadata),
+            hosts_of(check_region(stream_region), os.environ),
         )
         self.settings.validate()
         # What the application reaches AWS by; the streaming process has another environment.
@@ -128,6 +127,7 @@ class KVSOutput:
             stream_region,
             self.credentials_handler,
             endpoint=self.settings.endpoint,
+            hosts=self.settings.hosts,
             file=self._file,
             logger=self.logger,
         )
@@ -350,9 +350,3 @@ def _refuse_for_kvssink(**given: object) -> None:
 
 def _absolute(path: str | os.PathLike[str] | None) -> str | None:
     return None if path is None else os.fspath(Path(path).expanduser().absolute())
-
-
-def _configured_endpoint() -> str | None:
-    found = (os.environ.get(name) for name in ENDPOINT_VARIABLES)
-    endpoint = next(filter(None, found), None)
-    return None if endpoint is None else endpoint.rstrip("/")

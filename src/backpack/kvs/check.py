@@ -16,7 +16,6 @@ from backpack.kvs.calls import (
     read_stream_info,
     write_request,
 )
-from backpack.kvs.names import check_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -223,11 +222,7 @@ class Check:
         asked = {"StreamName": self._settings.stream_name, "APIName": api}
         control = self._settings.control_endpoint
         answer = self._call(write_request(Operation.GET_DATA_ENDPOINT, control, asked))
-        return check_endpoint(
-            read_data_endpoint(answer.encode()),
-            region=self._settings.region,
-            configured=self._settings.endpoint,
-        )
+        return self._settings.check_endpoint(read_data_endpoint(answer.encode()))
 
     def _call(self, request: Request) -> str:
         try:

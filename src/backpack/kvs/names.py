@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from urllib.parse import SplitResult
 
 __all__ = [
@@ -74,11 +75,13 @@ def check_retention_hours(hours: object) -> int:
 
 
 def control_endpoint(region: str) -> str:
-    """Tell where AWS answers for a region, if no other endpoint is configured."""
+    """Tell where AWS answers for a region, where botocore's data cannot be asked."""
     return f"https://kinesisvideo.{check_region(region)}.{_domain(region)}"
 
 
-def check_endpoint(url: object, *, region: str, configured: str | None = None) -> str:
+def check_endpoint(
+    url: object, *, region: str, configured: str | None = None, hosts: Sequence[str] = ()
+) -> str:
     """
     Refuse an endpoint that no request may be signed for.
 
@@ -88,6 +91,8 @@ def check_endpoint(url: object, *, region: str, configured: str | None = None) -
         configured: The endpoint that was named instead of the region's, if one was.
             Others on its host are taken beside AWS's own: it may be a proxy, or one of
             AWS's under another name, and name a host of AWS's for video.
+        hosts: AWS's in this region, see `backpack.kvs.endpoints`. Empty: as far as their
+            names are known here.
 
     Returns:
         The endpoint, without a slash at its end.
@@ -107,7 +112,7 @@ def check_endpoint(url: object, *, region: str, configured: str | None = None) -
     elif parts.scheme != "https":
         raise SettingsError(f"endpoint {url!r}: give https://host.")
     own = "" if configured is None else _split(configured).hostname or ""
-    if not _is_aws(host, region) and not _is_same(host, own):
+    if not _is_aws(host, region, hosts) and not _is_same(host, own):
         also = f", and not on the configured host, {own!r}" if own else ""
         raise SettingsError(f"endpoint {url!r} is none of Kinesis Video Streams in {region}{also}.")
     return str(url).rstrip("/")
@@ -117,16 +122,13 @@ def _domain(region: str) -> str:
     return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
 
-def _is_aws(host: str, region: str) -> bool:
-    return any(
-        host == base or host.endswith(f".{base}")
-        for base in (
-            f"{service}.{region}.{network}{_domain(region)}"
-            for service in ("kinesisvideo", "kinesisvideo-fips")
-            # The names of a VPC's own endpoints. (Amazon VPC, AWS PrivateLink Guide.)
-            for network in ("", "vpce.")
-        )
-    )
+def _is_aws(host: str, region: str, hosts: Sequence[str]) -> bool:
+    known = hosts or [
+        f"{service}.{region}.{_domain(region)}" for service in ("kinesisvideo", "kinesisvideo-fips")
+    ]
+    # The names of a VPC's own endpoints. (Amazon VPC, AWS PrivateLink Guide.)
+    own = [base.replace(f".{region}.", f".{region}.vpce.", 1) for base in known]
+    return any(host == base or host.endswith(f".{base}") for base in (*known, *own))
 
 
 def _is_same(host: str, own: str) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from backpack.errors import OutputError, SettingsError
 from backpack.kvs.calls import Operation, read_data_endpoint, write_request
-from backpack.kvs.names import check_endpoint
 
 if TYPE_CHECKING:
     from backpack.kvs.caller import Caller
@@ -83,9 +82,7 @@ def playback_url(
     answer = caller.call(
         write_request(Operation.GET_DATA_ENDPOINT, settings.control_endpoint, asked), timeout
     )
-    endpoint = check_endpoint(
-        read_data_endpoint(answer.encode()), region=settings.region, configured=settings.endpoint
-    )
+    endpoint = settings.check_endpoint(read_data_endpoint(answer.encode()))
     wanted = {
         "StreamName": settings.stream_name,
         "PlaybackMode": mode,

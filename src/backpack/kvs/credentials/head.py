@@ -14,7 +14,7 @@ from backpack.kvs.credentials.trouble import SigningError
 from backpack.kvs.names import check_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from backpack.kvs.credentials.credentials import Credentials
 
@@ -37,6 +37,7 @@ def write_head(
     *,
     region: str,
     configured: str | None,
+    hosts: Sequence[str] = (),
     wall: float,
 ) -> SignedHead:
     """
@@ -50,6 +51,7 @@ def write_head(
         credentials: What to sign it with.
         region: The stream's.
         configured: The endpoint that stands in for AWS's, if there is one.
+        hosts: AWS's, see `check_endpoint`.
         wall: Seconds since the epoch.
 
     Raises:
@@ -57,7 +59,7 @@ def write_head(
             would be something else on the wire.
 
     """
-    scheme, host = _place(request, region, configured)
+    scheme, host = _place(request, region, configured, hosts)
     _check(request.headers, signed=True)
     _check(request.unsigned, signed=False)
     stamp = dt.datetime.fromtimestamp(wall, dt.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -74,12 +76,16 @@ def write_head(
     return SignedHead(head, good_seconds, left, credentials.lasting_source)
 
 
-def _place(request: Request, region: str, configured: str | None) -> tuple[str, str]:
+def _place(
+    request: Request, region: str, configured: str | None, hosts: Sequence[str]
+) -> tuple[str, str]:
     """Give scheme and host, with the port if it is not the usual one."""
     if not isinstance(request.operation, Operation):
         raise SigningError(f"{request.operation!r} is no call of Kinesis Video Streams.")
     try:
-        parts = urlsplit(check_endpoint(request.endpoint, region=region, configured=configured))
+        parts = urlsplit(
+            check_endpoint(request.endpoint, region=region, configured=configured, hosts=hosts)
+        )
     except SettingsError as error:
         raise SigningError(str(error)) from None
     host = parts.hostname or ""

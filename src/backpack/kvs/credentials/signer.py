@@ -15,7 +15,7 @@ from backpack.kvs.credentials.trouble import SigningError, describe
 from backpack.kvs.names import check_region
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from backpack.kvs.calls import Request, SignedHead
     from backpack.kvs.credentials.credentials import Credentials
@@ -55,6 +55,7 @@ class Signer:
         region: The stream's.
         handler: Where the credentials come from. Others may use it as well.
         endpoint: What stands in for AWS's endpoint, if anything does.
+        hosts: AWS's, see `backpack.kvs.names.check_endpoint`.
         file: Through which they are handed over, too. It is opened and closed with this.
         logger: None: `backpack.kvs.credentials`.
         wall: Seconds since the epoch.
@@ -71,6 +72,7 @@ class Signer:
         handler: KVSCredentialsHandler,
         *,
         endpoint: str | None = None,
+        hosts: Sequence[str] = (),
         file: CredentialsFile | None = None,
         logger: logging.Logger | None = None,
         wall: Callable[[], float] = time.time,
@@ -78,6 +80,7 @@ class Signer:
     ) -> None:
         self._region = check_region(region)
         self._endpoint = endpoint
+        self._hosts = hosts
         self._keeper = handler.keeper
         self._file = file
         self._logger = logger or logging.getLogger("backpack.kvs.credentials")
@@ -152,6 +155,7 @@ class Signer:
                 credentials,
                 region=self._region,
                 configured=self._endpoint,
+                hosts=self._hosts,
                 wall=self._wall(),
             )
 

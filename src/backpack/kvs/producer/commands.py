@@ -20,7 +20,7 @@ from backpack.kvs.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from backpack.kvs.calls import Request
     from backpack.kvs.producer.journal import JournalNumbers
@@ -115,6 +115,8 @@ class ProducerSettings:
         buffer_seconds: See `backpack.kvs.producer.fragments.FragmentQueue`.
         buffer_bytes: See `backpack.kvs.producer.fragments.FragmentQueue`.
         metadata: Names and values that every fragment carries.
+        hosts: AWS's in this region, see `backpack.kvs.endpoints`; the first one is
+            called if no other endpoint is given.
 
     """
 
@@ -127,11 +129,24 @@ class ProducerSettings:
     buffer_seconds: float = DEFAULT_BUFFER_SECONDS
     buffer_bytes: int = DEFAULT_BUFFER_BYTES
     metadata: Mapping[str, str] = field(default_factory=dict)
+    hosts: Sequence[str] = ()
 
     @property
     def control_endpoint(self) -> str:
         """Tell where the control plane answers."""
-        return self.endpoint or control_endpoint(self.region)
+        if self.endpoint is not None or not self.hosts:
+            return self.endpoint or control_endpoint(self.region)
+        return f"https://{self.hosts[0]}"
+
+    def check_endpoint(self, url: object) -> str:
+        """
+        Refuse an endpoint that no request of this stream may be signed for.
+
+        Raises:
+            SettingsError: See `backpack.kvs.names.check_endpoint`.
+
+        """
+        return check_endpoint(url, region=self.region, configured=self.endpoint, hosts=self.hosts)
 
     def validate(self) -> None:
         """
@@ -144,7 +159,7 @@ class ProducerSettings:
         check_region(self.region)
         check_stream_name(self.stream_name)
         check_retention_hours(self.retention_hours)
-        check_endpoint(self.control_endpoint, region=self.region, configured=self.endpoint)
+        self.check_endpoint(self.control_endpoint)
 
 
 @dataclass

@@ -11,7 +11,6 @@ from backpack.kvs.calls import (
     read_stream_info,
     write_request,
 )
-from backpack.kvs.names import check_endpoint
 from backpack.kvs.producer.commands import Call, Open
 from backpack.kvs.producer.refusals import Course
 
@@ -92,11 +91,7 @@ class ControlPlane:
                 return f"The stream is {info.status}; it is waited for."
             self.connect()
         else:
-            self._endpoint = check_endpoint(
-                read_data_endpoint(body),
-                region=self._settings.region,
-                configured=self._settings.endpoint,
-            )
+            self._endpoint = self._settings.check_endpoint(read_data_endpoint(body))
             self.step = Operation.PUT_MEDIA
         return ""
 

@@ -44,8 +44,8 @@ def child_environment(
     changed["AWS_DEFAULT_REGION"] = settings.region
     # Its curl reads them.
     changed |= environment_of(Route(settings.proxy_url, settings.proxy_exceptions))
-    if settings.endpoint is not None:
-        changed["CONTROL_PLANE_URI"] = settings.endpoint
+    if settings.control_endpoint is not None:
+        changed["CONTROL_PLANE_URI"] = settings.control_endpoint
     if settings.ca_bundle is not None:
         changed["KVSSINK_CA_CERT_PATH"] = settings.ca_bundle
     return changed

@@ -14,10 +14,11 @@ from backpack.kvs.names import (
     check_region,
     check_retention_hours,
     check_stream_name,
+    control_endpoint,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Property", "SinkSettings"]
 
@@ -68,6 +69,7 @@ class SinkSettings:
         log_config: A log4cplus configuration of the user's. None: warnings only.
         proxy_url: See `backpack.kvs.proxy.Route`, for this and the next.
         proxy_exceptions: See there.
+        hosts: AWS's in this region, see `backpack.kvs.endpoints`.
 
     """
 
@@ -92,6 +94,15 @@ class SinkSettings:
     log_config: str | None = None
     proxy_url: str | None = dataclasses.field(default=None, repr=False)
     proxy_exceptions: str = ""
+    hosts: Sequence[str] = ()
+
+    @property
+    def control_endpoint(self) -> str | None:
+        """Tell where the control plane answers. None: where kvssink looks by itself."""
+        if self.endpoint is not None or not self.hosts:
+            return self.endpoint
+        endpoint = f"https://{self.hosts[0]}"
+        return None if endpoint == control_endpoint(self.region) else endpoint
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> SinkSettings:
@@ -124,7 +135,9 @@ class SinkSettings:
         check_stream_name(self.stream_name)
         check_retention_hours(self.retention_hours)
         if self.endpoint is not None:
-            check_endpoint(self.endpoint, region=self.region, configured=self.endpoint)
+            check_endpoint(
+                self.endpoint, region=self.region, configured=self.endpoint, hosts=self.hosts
+            )
         if self.ca_bundle is not None:
             bundle = Path(self.ca_bundle)
             if bundle.suffix != ".pem" and not bundle.is_dir():

@@ -65,7 +65,7 @@ class Duties:
         self._clock = network.clock
         self._report = report
         self._signatures = Signatures(say)
-        self._fetches = Fetches(network, say, region=settings.region, configured=settings.endpoint)
+        self._fetches = Fetches(network, say, check_endpoint=settings.check_endpoint)
         # What is asked of AWS now, from its signature to the end of its answer.
         self._command: Call | Open | None = None
         self._signature: Signature | None = None

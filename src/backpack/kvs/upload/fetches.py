@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from backpack.errors import SettingsError
 from backpack.kvs.letters import Fetched, write_letter
-from backpack.kvs.names import check_endpoint
 from backpack.kvs.upload.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ class Fetches:
     Args:
         network: The thread's.
         say: Carries a letter to the application.
-        region: Of the stream.
-        configured: See `check_endpoint`.
+        check_endpoint: See `ProducerSettings`.
 
     """
 
@@ -39,21 +37,17 @@ class Fetches:
         network: Network,
         say: Callable[[dict[str, Any]], None],
         *,
-        region: str,
-        configured: str | None,
+        check_endpoint: Callable[[str], str],
     ) -> None:
         self._network = network
         self._say = say
-        self._region = region
-        self._configured = configured
+        self._check_endpoint = check_endpoint
         self._running: dict[_Fetch, float] = {}
 
     def start(self, letter: Fetch, now: float) -> None:
         """Send a request; it is answered in any case, in ten seconds at most."""
         try:
-            endpoint = check_endpoint(
-                letter.endpoint, region=self._region, configured=self._configured
-            )
+            endpoint = self._check_endpoint(letter.endpoint)
         except SettingsError as error:
             self._answer(Fetched(letter.number, trouble=str(error)))
             return
