@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectProxy"]
 
-_FIRST = re.compile(rb"CONNECT (\[[0-9a-f:]+\]|[a-z0-9.-]+):([0-9]+) HTTP/1\.1")
+_FIRST = re.compile(rb"CONNECT (\[[0-9a-f:]+\]|[a-z0-9.-]+):([0-9]+) HTTP/1\.([01])")
 _LONGEST = 8192
 
 
@@ -120,7 +120,8 @@ class ConnectProxy:
             return None
         target = head[0].split()[1].decode()
         self.targets.append(target)
-        if b"Host: " + target.encode() not in head[1:]:
+        # Python's own client speaks 1.0 to a proxy before 3.12.
+        if found[3] == b"1" and b"Host: " + target.encode() not in head[1:]:
             self.complaints.append(f"no Host for {target}")
         return found[1].decode().strip("[]"), int(found[2])
 

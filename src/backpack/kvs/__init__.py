@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         KVSEnvironmentCredentialsHandler,
         KVSFileCredentialsHandler,
         KVSInlineCredentialsHandler,
+        KVSIoTCredentialsHandler,
     )
     from backpack.kvs.spyglass import KVSSpyGlass
     from backpack.kvs.spyglass import KVSSpyGlass as KVSSkyLine  # noqa: F401
@@ -28,6 +29,7 @@ __all__ = [
     "KVSEnvironmentCredentialsHandler",
     "KVSFileCredentialsHandler",
     "KVSInlineCredentialsHandler",
+    "KVSIoTCredentialsHandler",
     "KVSOutput",
     "KVSSpyGlass",
     "KVSStats",
@@ -38,6 +40,7 @@ _HOMES = {
     "KVSEnvironmentCredentialsHandler": "backpack.kvs.credentials",
     "KVSFileCredentialsHandler": "backpack.kvs.credentials",
     "KVSInlineCredentialsHandler": "backpack.kvs.credentials",
+    "KVSIoTCredentialsHandler": "backpack.kvs.credentials",
     "KVSOutput": "backpack.kvs.app_output",
     "KVSSpyGlass": "backpack.kvs.spyglass",
     "KVSStats": "backpack.kvs.stats",

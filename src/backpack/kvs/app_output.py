@@ -157,6 +157,7 @@ class KVSOutput:
             "ca_bundle": self._bundle_for_kvssink(bundle),
             "dotenv_path": self._dotenv_path,
             "library_path": os.environ.get("LD_LIBRARY_PATH"),
+            "iot_certificate": self.credentials_handler.iot_certificate,
             **self._file_path(),
         }
 

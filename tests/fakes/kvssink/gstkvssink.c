@@ -299,6 +299,15 @@ release_pad (GstElement *element, GstPad *pad)
 }
 
 static gboolean
+add_field (GQuark field, const GValue *value, gpointer text)
+{
+  if (!G_VALUE_HOLDS_STRING (value))
+    return FALSE;
+  g_string_append_printf (text, "iot-certificate.%s=%s\n", g_quark_to_string (field), g_value_get_string (value));
+  return TRUE;
+}
+
+static gboolean
 start (GstKvsSink *self, gchar **why)
 {
   static const StandinCalls calls = { on_ack, on_status };
@@ -321,6 +330,8 @@ start (GstKvsSink *self, gchar **why)
         g_value_get_string (&as_text) ? g_value_get_string (&as_text) : "");
     g_value_unset (&as_text);
   }
+  if (gst_value_get_structure (value_of (self, "iot-certificate")) != NULL)
+    gst_structure_foreach (gst_value_get_structure (value_of (self, "iot-certificate")), add_field, text);
   self->first_pts = GST_CLOCK_TIME_NONE;
   self->network = standin_start (text->str, &calls, self, why);
   g_string_free (text, TRUE);

@@ -13,6 +13,7 @@ import datetime as dt
 import functools
 import hashlib
 import hmac
+import http.client
 import itertools
 import json
 import os
@@ -92,8 +93,19 @@ class Key:
     expires: float | None = None
 
 
+IOT_FIELDS = {"endpoint", "cert-path", "key-path", "ca-path", "role-aliases", "iot-thing-name"}
+
+
 def read_key(settings: dict[str, str]) -> Key:
-    """Take them from properties, the environment or the file, in this order."""
+    """Take them from AWS IoT, or properties, the environment or the file, in this order."""
+    prefix = "iot-certificate."
+    fields = {
+        name.removeprefix(prefix): value
+        for name, value in settings.items()
+        if name.startswith(prefix)
+    }
+    if fields:
+        return ask_iot(fields)
     access, secret = settings["access-key"], settings["secret-key"]
     token = settings["session-token"]
     token = os.environ.get("AWS_SESSION_TOKEN", "") if token == "session_token" else token
@@ -102,6 +114,29 @@ def read_key(settings: dict[str, str]) -> Key:
     if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
         return Key(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], token)
     return read_file(settings["credential-path"])
+
+
+def ask_iot(fields: dict[str, str]) -> Key:
+    """Ask AWS IoT's credentials provider, with the device's certificate."""
+    if set(fields) | {"iot-thing-name"} != IOT_FIELDS:
+        raise Failed("Missing parameters for iot certificate credential")
+    context = ssl.create_default_context(cafile=fields["ca-path"])
+    context.load_cert_chain(fields["cert-path"], fields["key-path"])
+    connection = http.client.HTTPSConnection(fields["endpoint"], context=context, timeout=5.0)
+    try:
+        path = f"/role-aliases/{fields['role-aliases']}/credentials"
+        connection.request("GET", path, headers={"x-amzn-iot-thingname": fields["iot-thing-name"]})
+        answer = connection.getresponse()
+        found = json.loads(answer.read())
+        if answer.status != 200:
+            raise Failed(f"the IoT endpoint answers {answer.status}")
+    except OSError as error:
+        raise Failed(f"the IoT endpoint: {error}") from None
+    finally:
+        connection.close()
+    key = found["credentials"]
+    expires = dt.datetime.strptime(key["expiration"] + "+0000", "%Y-%m-%dT%H:%M:%SZ%z")
+    return Key(key["accessKeyId"], key["secretAccessKey"], key["sessionToken"], expires.timestamp())
 
 
 def read_file(path: str) -> Key:
@@ -394,7 +429,7 @@ class Upload:
         while self.key.expires is not None:
             time.sleep(max(0.0, self.key.expires - GRACE_SECONDS - time.time()))
             try:
-                fresh = read_file(self.settings["credential-path"])
+                fresh = read_key(self.settings)
             except Failed:
                 self.give_up(NO_CREDENTIALS)
                 return

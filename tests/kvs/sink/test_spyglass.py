@@ -13,11 +13,14 @@ from backpack.kvs import (
     KVSEnvironmentCredentialsHandler,
     KVSFileCredentialsHandler,
     KVSInlineCredentialsHandler,
+    KVSIoTCredentialsHandler,
     KVSSpyGlass,
 )
 from tests.end_to_end.apps import App
+from tests.kvs.iot import ALIAS, THING, IoTProvider, make_authority, make_device
 from tests.kvs_server.decoding import frame_numbers
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY
+from tests.kvs_server.tls import make_certificate
 from tests.numbered import numbered
 from tests.waiting import is_running, wait_for
 
@@ -53,10 +56,9 @@ def spyglass(
         "us-east-1",
         "test",
         handler,
-        producer="kvssink",
         dotenv_path=dotenv,
         fragment_seconds=1.0,
-        **more,
+        **{"producer": "kvssink", **more},
     )
 
 
@@ -85,6 +87,41 @@ def test_every_handler_works_with_kvssink(server: KVSServer, dotenv: Path, kind:
     assert set(seen) <= set(taken)
     assert len(seen) >= len(taken) - replaced
     assert seen[-1] == taken[-1]
+
+
+@pytest.mark.parametrize("producer", ["native", "kvssink"])
+@pytest.mark.usefixtures("environment")
+def test_a_device_streams_with_its_certificate(
+    server: KVSServer, dotenv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, producer: str
+) -> None:
+    """Without any key: both producers get credentials from AWS IoT, which asks who they are."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    server.keys.clear()
+    authority, certificate = make_authority(tmp_path), make_certificate(tmp_path)
+    device = make_device(tmp_path / "a device", authority)
+    with IoTProvider(certificate, authority, server) as provider:
+        handler = KVSIoTCredentialsHandler(
+            provider.endpoint,
+            ALIAS,
+            device.certificate,
+            device.key,
+            THING,
+            ca_certificate=certificate,
+        )
+        with spyglass(dotenv, handler, producer=producer) as streaming:
+            numbers = itertools.count(1)
+            wait_for(
+                lambda: (
+                    streaming.put(numbered(next(numbers)))
+                    and streaming.kvs_stats().fragments_persisted
+                ),
+                every=1 / 30,
+            )
+            assert streaming.kvs_stats().credentials_source == "iot"
+        # The application, and with kvssink its child, too.
+        assert len(provider.asked) == (1 if producer == "native" else 2)
+        assert list(tmp_path.rglob("credentials")) == []
 
 
 @pytest.mark.usefixtures("environment")

@@ -15,6 +15,7 @@ from backpack.kvs.credentials.handlers import (
     KVSFileCredentialsHandler,
     KVSInlineCredentialsHandler,
 )
+from backpack.kvs.credentials.iot import KVSIoTCredentialsHandler
 from backpack.kvs.credentials.secret import Secret
 from backpack.kvs.credentials.signer import Signer
 from backpack.kvs.credentials.trouble import CredentialsError, SigningError
@@ -27,6 +28,7 @@ __all__ = [
     "KVSEnvironmentCredentialsHandler",
     "KVSFileCredentialsHandler",
     "KVSInlineCredentialsHandler",
+    "KVSIoTCredentialsHandler",
     "Secret",
     "Signer",
     "SigningError",

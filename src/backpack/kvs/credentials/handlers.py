@@ -124,6 +124,11 @@ class KVSCredentialsHandler:
         """Tell whether what is in that file belongs into kvssink's environment."""
         return False
 
+    @property
+    def iot_certificate(self) -> dict[str, str] | None:
+        """Give what kvssink's ``iot-certificate`` holds. None: that is not where they come from."""
+        return None
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 

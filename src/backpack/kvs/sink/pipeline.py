@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from backpack.errors import PipelineError
-from backpack.gst.factory import make, set_property
+from backpack.gst.factory import Value, make, set_property
 from backpack.gst.gi import Gst
 from backpack.kvs.sink import acks
 from backpack.kvs.sink.element import ELEMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from backpack.gst.gi import GstApp
     from backpack.kvs.sink.acks import Ack, Metrics
@@ -22,7 +23,9 @@ __all__ = ["SinkPipeline"]
 
 logger = logging.getLogger(__name__)
 
-_MUST_BE_TAKEN: Final = frozenset({"stream-name", "credential-path", "use-original-pts"})
+_MUST_BE_TAKEN: Final = frozenset(
+    {"stream-name", "credential-path", "iot-certificate", "use-original-pts"}
+)
 """Without one of these, video would go to a wrong place, with a wrong key or wrong times."""
 
 _MOST_BYTES: Final = 8 << 20
@@ -67,7 +70,7 @@ class SinkPipeline:
         )
         self._sink = make(ELEMENT)
         for name, value in properties.items():
-            if not set_property(self._sink, name, value) and name in _MUST_BE_TAKEN:
+            if not set_property(self._sink, name, _held(name, value)) and name in _MUST_BE_TAKEN:
                 raise PipelineError(f"This kvssink does not take {name}: it is too old.")
         self._sink.connect("stream-error", lambda _, status: on_status(int(status)))
         self._kept = (acks.on_ack(self._sink, on_ack), acks.on_metrics(self._sink, on_metrics))
@@ -134,6 +137,16 @@ class SinkPipeline:
     def end(self) -> None:
         """Say that nothing follows."""
         self._source.emit("end-of-stream")
+
+
+def _held(name: str, value: Property) -> Value:
+    """Make a structure of a mapping, as kvssink reads it: texts under its own name."""
+    if not isinstance(value, Mapping):
+        return value
+    structure = Gst.Structure.new_empty(name)
+    for field, text in value.items():
+        structure.set_value(field, text)
+    return structure
 
 
 def _unmark(_: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Property", "SinkSettings"]
 
-Property: TypeAlias = "bool | int | str"
+Property: TypeAlias = "bool | int | str | Mapping[str, str]"
+"""One that holds a structure is written as a mapping."""
 
 DEFAULT_FPS: Final = 30.0
 
@@ -70,6 +71,8 @@ class SinkSettings:
         proxy_url: See `backpack.kvs.proxy.Route`, for this and the next.
         proxy_exceptions: See there.
         hosts: AWS's in this region, see `backpack.kvs.endpoints`.
+        iot_certificate: What kvssink's property of this name holds: it asks AWS IoT
+            for credentials itself. None: they come by one of the files.
 
     """
 
@@ -95,6 +98,7 @@ class SinkSettings:
     proxy_url: str | None = dataclasses.field(default=None, repr=False)
     proxy_exceptions: str = ""
     hosts: Sequence[str] = ()
+    iot_certificate: Mapping[str, str] | None = None
 
     @property
     def control_endpoint(self) -> str | None:
@@ -190,4 +194,6 @@ class SinkSettings:
             properties["avg-bandwidth-bps"] = self.bitrate_kbps * 1000
         if self.credentials_path is not None:
             properties["credential-path"] = self.credentials_path
+        if self.iot_certificate is not None:
+            properties["iot-certificate"] = dict(self.iot_certificate)
         return properties
