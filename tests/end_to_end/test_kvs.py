@@ -339,15 +339,30 @@ def test_a_stop_says_what_has_not_arrived(
 
 
 @pytest.mark.usefixtures("server")
-def test_a_stream_that_does_not_exist_is_an_error_that_says_what_to_do(stage: Stage) -> None:
-    """The start goes well, for the network waits for nobody; then the state is ERROR."""
+def test_a_stream_that_does_not_exist_is_told_and_waited_for(stage: Stage) -> None:
+    """The start goes well, and so does put(): it may be made at any time."""
     spyglass = KVSSpyGlass(REGION, "elsewhere", required=True)
     stage.finally_do(spyglass.stop_streaming)
     spyglass.start_streaming()
+    stage.putter(spyglass, 30)
+
+    wait_for(lambda: spyglass.kvs_stats().state == "FAILED")
+    assert "does not exist" in spyglass.kvs_stats().trouble
+    assert "does not exist" in (spyglass.stats().error or "")
+    wait_for(lambda: spyglass.kvs_stats().buffered_frames > 10)
+    assert spyglass.state is State.STREAMING
+    spyglass.stop_streaming(timeout=0.5)
+
+
+@pytest.mark.usefixtures("server")
+def test_what_aws_will_never_take_is_an_error(server: KVSServer, stage: Stage) -> None:
+    """The start goes well, for the network waits for nobody; then the state is ERROR."""
+    server.faults.always["/describeStream"] = HttpError(400, "InvalidArgument", "no such name")
+    spyglass = kvs(stage)
 
     wait_for(lambda: spyglass.state is State.ERROR)
 
-    assert "does not exist" in spyglass.state_reason
+    assert "no such name" in spyglass.state_reason
     assert spyglass.kvs_stats().state == "FAILED"
     assert not spyglass.put(numbered(1))
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -60,6 +61,34 @@ def test_the_environment_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.source == "env"
     assert found.session_token is not None
     assert found.expires_at == pytest.approx(expires_at, abs=2)
+
+
+@pytest.mark.parametrize("given", [None, "boto3", "botocore"])
+@pytest.mark.parametrize("place", ["profile", "source"])
+def test_a_profile_that_wants_a_code_asks_nobody(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, place: str
+) -> None:
+    """It would be botocore that asks on the terminal of an application that has none, and wait for ever."""
+    monkeypatch.setattr("getpass.getpass", lambda *_: pytest.fail("asked for a code"))
+    mfa = "mfa_serial = arn:aws:iam::123456789012:mfa/me"
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+        "[profile door]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\n"
+        f"region = us-east-1\n{mfa if place == 'profile' else ''}\n"
+        f"[profile base]\naws_access_key_id = AKIA1\naws_secret_access_key = {SECRET}\n"
+        f"{mfa if place == 'source' else ''}\n"
+    )
+    session: Any = None
+    if given is None:
+        monkeypatch.setenv("AWS_PROFILE", "door")
+    elif given == "botocore":
+        session = botocore.session.Session(profile="door")
+    else:
+        session = SimpleNamespace(
+            profile_name="door",
+            get_credentials=botocore.session.Session(profile="door").get_credentials,
+        )
+    with pytest.raises(CredentialsError, match=r"wants a code \(MFA\)"):
+        Chain(session).get()
 
 
 def test_a_process_is_asked(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
+import botocore.credentials
 import pytest
 
-from backpack.kvs.credentials import Credentials, KVSCredentialsHandler
-from tests.kvs.credentials.stand_ins import SECRET, START, TOKEN, Clock, Scripted, made
+from backpack.kvs.credentials import Credentials, CredentialsError, KVSCredentialsHandler
+from tests.kvs.credentials.stand_ins import SECRET, START, TOKEN, Clock, Scripted, iso, made
 from tests.waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
@@ -199,7 +201,7 @@ class Wrong(KVSCredentialsHandler):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (None, "gave a NoneType, no Credentials"),
+        (None, "gave a NoneType: give Credentials.of"),
         ((SECRET, TOKEN), "gave a tuple"),
         (sys.exit, "SystemExit"),
     ],
@@ -217,6 +219,59 @@ def test_a_handler_that_gives_something_else_is_a_failure(
 
     assert says in standing.trouble
     assert SECRET not in standing.trouble
+
+
+def test_what_boto3_gives_is_taken(clock: Clock) -> None:
+    """From a handler of the user's: lasting ones, frozen ones, and those that run out."""
+    lasting = botocore.credentials.Credentials("AKIA1", SECRET, None, "theirs")
+    expires = {"access_key": "ASIA2", "secret_key": SECRET, "token": TOKEN,
+               "expiry_time": iso(time.time() + 7200)}  # fmt: skip
+    renewable = botocore.credentials.RefreshableCredentials.create_from_metadata(
+        expires, lambda: expires, "sts"
+    )
+    taken = []
+    for given in (lasting, lasting.get_frozen_credentials(), renewable):
+        handler = Wrong(given)
+        done = threading.Event()
+        handler.keeper.attach(done.set)
+        now = time.time()
+        handler.keeper.attend(wall=now, now=clock.now())
+        assert done.wait(PATIENCE)
+        taken.append(handler.keeper.attend(wall=now, now=clock.now()).credentials)
+
+    assert [one and one.access_key for one in taken] == ["AKIA1", "AKIA1", "ASIA2"]
+    assert [one and one.source for one in taken] == ["theirs", "", "sts"]
+    assert taken[0] is not None
+    assert taken[2] is not None
+    assert taken[0].expires_at is None
+    assert taken[2].expires_in_seconds(time.time()) == pytest.approx(7200, abs=5)
+
+
+def test_who_asks_a_question_is_told_that_nobody_answers(clock: Clock) -> None:
+    """A bare EOFError would say nothing to anybody."""
+    standing = Watched(clock, EOFError("EOF when reading a line")).look()
+
+    assert "nobody here to answer" in standing.trouble
+    assert "EOF" not in standing.trouble
+
+
+def test_the_same_trouble_is_warned_of_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried again all the same; another trouble is another warning."""
+    caplog.set_level(logging.INFO)
+    again = OSError("The network is away.")
+    watched = Watched(
+        clock, again, again, CredentialsError("There are no AWS credentials."), made()
+    )
+    for _ in range(4):
+        watched.look()
+        clock.seconds += 100
+
+    warned = [one.message for one in caplog.records if one.levelno == logging.WARNING]
+    assert warned == [
+        "AWS credentials could not be had: OSError: The network is away. Trying again in 1 s.",
+        "There are no AWS credentials. Trying again in 4 s.",
+    ]
+    assert len(caplog.records) == 4
 
 
 def test_an_error_that_quotes_a_secret_is_hidden(

@@ -35,7 +35,7 @@ TABLE = {
     4006: Action.SKIP_OR_FAIL,
     4007: Action.RESEND_SLOWLY,
     4008: Action.DESCRIBE,
-    4009: Action.SKIP_WITHOUT_TAGS,
+    4009: Action.RESEND_WITHOUT_TAGS,
     4010: Action.FAIL,
     4011: Action.SKIP,
     4012: Action.FAIL,

@@ -542,7 +542,7 @@ def test_errors_of_the_service_lose_nothing(error_id: int) -> None:
     assert it.producer.status(it.now).queue.fragments_skipped == 0
 
 
-@pytest.mark.parametrize("error_id", [4001, 4002, 4004, 4006, 4009, 4011])
+@pytest.mark.parametrize("error_id", [4001, 4002, 4004, 4006, 4011])
 def test_a_fragment_that_is_refused_is_given_up(error_id: int) -> None:
     """Alone, and counted."""
     it = Driven(metadata={"door": "open"})
@@ -555,7 +555,24 @@ def test_a_fragment_that_is_refused_is_given_up(error_id: int) -> None:
     assert clusters(sent) == [1, 21, 31]
     counters = it.producer.status(it.now).queue
     assert (counters.fragments_skipped, counters.frames_skipped) == (1, 10)
-    assert (b"door" in body(sent)) == (error_id != 4009)
+    assert b"door" in body(sent)
+
+
+def test_what_is_refused_for_its_metadata_is_sent_without() -> None:
+    """Video counts more than what is said of it; refused once more, it is given up."""
+    it = Driven(metadata={"door": "open"})
+    it.frames(1)
+    it.connect()
+    it.frames(34)
+    it.error(4009, 11)
+    sent = it.reconnect() + it.pass_time(1)
+
+    assert clusters(sent) == [1, 11, 21, 31]
+    assert b"door" not in body(sent)
+    assert "without it" in it.trouble
+    assert it.producer.status(it.now).queue.fragments_skipped == 0
+    it.error(4009, 11)
+    assert it.waiting == [1, 21, 31]
 
 
 def test_an_error_without_a_name_is_about_what_is_being_taken() -> None:

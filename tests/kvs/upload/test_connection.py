@@ -361,7 +361,7 @@ def test_a_certificate_that_is_not_trusted_is_explained(
     ((cause, sentence),) = line.ends
     assert cause == "certificate refused"
     assert "127.0.0.1" in sentence
-    assert "ca_bundle" in sentence
+    assert "AWS_CA_BUNDLE" in sentence
 
 
 def test_the_certificate_of_another_host_is_refused(

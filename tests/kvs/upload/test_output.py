@@ -318,7 +318,7 @@ def test_a_certificate_that_is_not_trusted_is_told(tls_server: KVSServer) -> Non
     """With what to do about it; nothing is sent meanwhile."""
     with Rig(tls_server) as rig:
         rig.frames(1, 5)
-        wait_for(lambda: "ca_bundle" in rig.upload.trouble)
+        wait_for(lambda: "AWS_CA_BUNDLE" in rig.upload.trouble)
 
     assert tls_server.heads == []
 
@@ -395,7 +395,7 @@ def test_a_mistake_in_here_is_told_and_ends_it(
         ({"speed": 1}, "speed"),
         ({"region": "mars"}, "mars"),
         ({"ca_bundle": "/nowhere"}, "/nowhere"),
-        ({"ca_bundle": __file__}, "ca_bundle"),
+        ({"ca_bundle": __file__}, "AWS_CA_BUNDLE"),
         ({"fragment_seconds": 99.0}, "fragment_seconds"),
         ({"buffer_path": "/dev/null/x"}, "buffer_path"),
     ],

@@ -12,11 +12,14 @@ from backpack.kvs.credentials.expiry import seconds_left
 from backpack.kvs.credentials.hush import hushed
 from backpack.kvs.credentials.trouble import CredentialsError, describe
 
-__all__ = ["Chain", "Session", "require_botocore"]
+__all__ = ["Chain", "Session", "require_botocore", "taken_over"]
 
 
 _STILL_EXPIRED: Final = "still expired"
 """Of botocore's error for credentials that are as old after they were renewed."""
+
+
+_ASSUME_ROLE: Final = "assume-role"
 
 
 class Session(Protocol):
@@ -39,6 +42,31 @@ def require_botocore() -> None:
             "Requests to AWS are signed with botocore, which is not installed. Install it with "
             '`pip install "backpack-spyglass[kvs]"`.'
         )
+
+
+def taken_over(found: Any) -> Credentials:  # noqa: ANN401 - botocore has no types
+    """
+    Take credentials of botocore's over, as boto3's `Session.get_credentials` gives them.
+
+    Args:
+        found: Those, or what their `get_frozen_credentials` gives.
+
+    Raises:
+        AttributeError: They are none.
+
+    """
+    freeze = getattr(found, "get_frozen_credentials", None)
+    frozen = found if freeze is None else freeze()
+    left = None
+    if hasattr(found, "refresh_needed"):
+        left = seconds_left(lambda seconds: bool(found.refresh_needed(refresh_in=seconds)))
+    return Credentials.of(
+        frozen.access_key,
+        frozen.secret_key,
+        frozen.token,
+        None if left is None else time.time() + left,
+        source=str(getattr(found, "method", "")),
+    )
 
 
 class Chain:
@@ -102,19 +130,31 @@ class Chain:
                 "profile (~/.aws), and this machine or container has no role. Provide some, or "
                 "give a credentials_handler."
             )
-        frozen = found.get_frozen_credentials()
-        left = None
+        if self._method == _ASSUME_ROLE:
+            self._refuse_to_ask()
         # Others are looked for anew: somebody may have changed the file they are in.
         if hasattr(found, "refresh_needed"):
             self._renewable = found
-            left = seconds_left(lambda seconds: bool(found.refresh_needed(refresh_in=seconds)))
-        return Credentials.of(
-            frozen.access_key,
-            frozen.secret_key,
-            frozen.token,
-            None if left is None else time.time() + left,
-            source=self._method,
-        )
+        return taken_over(found)
+
+    def _refuse_to_ask(self) -> None:
+        """Refuse a profile that wants a code: botocore would ask for it on the terminal."""
+        import botocore.session  # noqa: PLC0415
+
+        session = botocore.session.Session()
+        given = self._given
+        name = getattr(given, "profile_name", None) or getattr(given, "profile", None)
+        name = name or session.get_config_variable("profile") or "default"
+        profiles = session.full_config.get("profiles", {})
+        seen = set()
+        while name in profiles and name not in seen:
+            seen.add(name)
+            if profiles[name].get("mfa_serial"):
+                raise CredentialsError(
+                    f"Profile {name!r} wants a code (MFA), and nobody is asked for one here: get "
+                    "temporary credentials with it before, or use a profile without mfa_serial."
+                )
+            name = profiles[name].get("source_profile", "")
 
     def _session(self) -> Session:
         if self._given is not None:

@@ -44,6 +44,7 @@ class KVSCredentialsHandler:
                 found = vault.read("aws")
                 return Credentials.of(found.key, found.secret, found.token, found.expires_at)
 
+    What boto3's ``Session.get_credentials()`` gives does as well.
     (With an ``__init__`` of your own, call ``super().__init__()`` in it.)
 
     Args:

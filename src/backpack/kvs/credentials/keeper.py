@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backpack.kvs.credentials.chain import taken_over
 from backpack.kvs.credentials.credentials import Credentials
 from backpack.kvs.credentials.hush import hushed
 from backpack.kvs.credentials.renewal import Renewal
@@ -76,6 +77,8 @@ class Keeper:
         self._credentials: Credentials | None = None
         self._renewed = 0
         self._trouble = ""
+        # What was warned of last, since they were got.
+        self._warned = ""
         # The thread that gets credentials, and what it has brought: these, or why there are none.
         self._thread: threading.Thread | None = None
         self._began_at = 0.0
@@ -178,9 +181,7 @@ class Keeper:
                 if forget:
                     self._source.forget()
                 got: object = self._source.get_credentials()
-            outcome = f"get_credentials() gave a {type(got).__name__}, no Credentials."
-            if isinstance(got, Credentials):
-                outcome = got
+                outcome = _understood(got)
         except BaseException as error:  # noqa: BLE001 - anybody's code, which may even exit
             outcome = describe(error)
         with self._lock:
@@ -203,7 +204,7 @@ class Keeper:
 
     def _succeed(self, got: Credentials, wall: float, now: float) -> None:
         before, self._credentials = self._credentials, got
-        self._trouble = ""
+        self._trouble = self._warned = ""
         fresh = not got.is_same(before)
         self._renewal.succeeded(got, fresh=fresh, wall=wall, now=now)
         if not fresh:
@@ -225,8 +226,24 @@ class Keeper:
             rest = " The present ones go on being used."
             if left is not None:
                 rest = f" The present ones are good for another {left:.0f} s."
-        text = f"AWS credentials could not be had: {trouble.rstrip('.')}.{rest}"
-        self._told.append((logging.WARNING, f"{text} Trying again in {wait:.0f} s."))
+        # What is an error of ours says it already.
+        begin = "" if "credentials" in trouble else "AWS credentials could not be had: "
+        text = f"{begin}{trouble.rstrip('.')}.{rest}"
+        level = logging.INFO if trouble == self._warned else logging.WARNING
+        self._warned = trouble
+        self._told.append((level, f"{text} Trying again in {wait:.0f} s."))
+
+
+def _understood(got: object) -> Credentials | str:
+    """Take what a handler gives: ours, or boto3's; otherwise say what it is."""
+    if isinstance(got, Credentials):
+        return got
+    if all(hasattr(got, name) for name in ("access_key", "secret_key", "token")):
+        return taken_over(got)
+    return (
+        f"get_credentials() gave a {type(got).__name__}: give Credentials.of(…), or what boto3's "
+        "Session.get_credentials() gives."
+    )
 
 
 def _time(seconds: float) -> str:

@@ -249,8 +249,8 @@ class Signer:
     def _answer(self, question: _Question, standing: Standing) -> Any:  # noqa: ANN401
         if standing.credentials is None:
             return SigningError(
-                "There are no AWS credentials that are still good: "
-                + (standing.trouble or "what gives them does not answer.")
+                standing.trouble
+                or "There are no AWS credentials yet: what gives them does not answer."
             )
         try:
             return question.make(standing.credentials)

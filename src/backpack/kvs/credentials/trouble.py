@@ -22,6 +22,11 @@ class SigningError(OutputError):
 
 def describe(error: BaseException) -> str:
     """Give one line about an error, with everything hidden in it that looks like a secret."""
+    if isinstance(error, EOFError):
+        return (
+            "What gives the credentials asks for something (a password, a code), and there is "
+            "nobody here to answer: get temporary ones before, and hand them over."
+        )
     text = quote(str(error), _LONGEST)
     if isinstance(error, BackpackError):
         return text

@@ -58,8 +58,8 @@ class Action(enum.Enum):
     """The same, and make fragments shorter."""
     SKIP_AND_REANCHOR = enum.auto()
     """The same; the next connection may begin at an earlier time."""
-    SKIP_WITHOUT_TAGS = enum.auto()
-    """The same, and send no metadata from now on."""
+    RESEND_WITHOUT_TAGS = enum.auto()
+    """Send it once more, and no metadata from now on."""
     SKIP_OR_FAIL = enum.auto()
     """Skip it, but give up where nothing at all has been taken yet."""
     DESCRIBE = enum.auto()
@@ -167,7 +167,7 @@ ERRORS: Final[dict[int, tuple[str, Meaning]]] = {
     4009: (
         "FRAGMENT_METADATA_LIMIT_REACHED",
         Meaning(
-            Action.SKIP_WITHOUT_TAGS,
+            Action.RESEND_WITHOUT_TAGS,
             "KVS takes no more metadata. Fragments go without it from now on.",
         ),
     ),

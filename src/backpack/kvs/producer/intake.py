@@ -95,9 +95,11 @@ class Intake:
 
     def skip(self, action: Action, fragment: Fragment | None) -> None:
         """Give up a fragment that KVS refuses, and see that the next ones are not like it."""
+        if action is Action.RESEND_WITHOUT_TAGS and (fragment is None or fragment.tags):
+            # Without them it is taken.
+            self._cutter.refuse_metadata()
+            return
         if fragment is not None:
             self.queue.skip(fragment)
         if action is Action.SKIP_AND_SHORTEN:
             self._cutter.shorten()
-        elif action is Action.SKIP_WITHOUT_TAGS:
-            self._cutter.refuse_metadata()

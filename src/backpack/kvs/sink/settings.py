@@ -147,7 +147,7 @@ class SinkSettings:
             if bundle.suffix != ".pem" and not bundle.is_dir():
                 # It would take no notice of it.
                 raise SettingsError(
-                    f"ca_bundle={self.ca_bundle!r}: kvssink takes a file whose name ends in "
+                    f"AWS_CA_BUNDLE={self.ca_bundle!r}: kvssink takes a file whose name ends in "
                     '".pem", or a folder.'
                 )
         if self.metadata:

@@ -55,8 +55,8 @@ def sentence_of(cause: str, host: str, error: OSError | None = None) -> str:
     if cause == CERTIFICATE:
         why = getattr(error, "verify_message", "") or "it cannot be verified"
         return (
-            f"The certificate of {host} is not trusted ({why}): give the file of the authority "
-            "that signed it as ca_bundle, look at this machine's clock, or find out who stands "
+            f"The certificate of {host} is not trusted ({why}): name the file of the authority "
+            "that signed it in AWS_CA_BUNDLE, look at this machine's clock, or find out who stands "
             "between here and AWS."
         )
     if cause == "TLS failed":

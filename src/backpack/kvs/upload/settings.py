@@ -79,9 +79,9 @@ def _check_bundle(path: str) -> None:
 
     try:
         if not Path(path).is_file():
-            raise SettingsError(f"ca_bundle={path!r} is no file. Give one in PEM form.")
+            raise SettingsError(f"AWS_CA_BUNDLE={path!r} is no file. Give one in PEM form.")
         ssl.create_default_context(cafile=path)
     except (OSError, ValueError) as error:
         if isinstance(error, SettingsError):
             raise
-        raise SettingsError(f"ca_bundle={path!r} cannot be used: {error}.") from error
+        raise SettingsError(f"AWS_CA_BUNDLE={path!r} cannot be used: {error}.") from error
