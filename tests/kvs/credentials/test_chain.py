@@ -68,7 +68,7 @@ def test_the_environment_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_profile_that_wants_a_code_asks_nobody(
     monkeypatch: pytest.MonkeyPatch, given: str | None, place: str
 ) -> None:
-    """It would be botocore that asks on the terminal of an application that has none, and wait for ever."""
+    """The terminal would be asked, and an application that has none would wait for ever."""
     monkeypatch.setattr("getpass.getpass", lambda *_: pytest.fail("asked for a code"))
     mfa = "mfa_serial = arn:aws:iam::123456789012:mfa/me"
     Path(os.environ["AWS_CONFIG_FILE"]).write_text(
