@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import socket
 import ssl
 import struct
@@ -184,6 +185,35 @@ def test_who_never_answers_is_given_five_seconds(lines: Callable[..., Line]) -> 
         for sock in busy:
             sock.close()
     hang.set()
+
+
+def cut(sock: socket.socket) -> None:
+    """Cut a line: what comes is thrown away before TCP sees it, and nobody is told."""
+    drop_all = struct.pack("HBBI", 0x06, 0, 0, 0)
+    program = ctypes.create_string_buffer(drop_all)
+    # socket(7): SO_ATTACH_FILTER takes the number of instructions, and where they are.
+    sock.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxP", 1, ctypes.addressof(program)))
+
+
+def test_a_line_that_was_cut_is_noticed_while_something_waits(
+    lines: Callable[..., Line], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody says that it was; a line on which nothing is sent is left alone."""
+    monkeypatch.setattr(connection, "SILENT_SECONDS", 0.5)
+    line, silent = lines(url(listener)), lines(url(listener))
+    line.run(lambda: line.connection.is_open)
+    silent.run(lambda: silent.connection.is_open)
+    far = [listener.accept()[0] for _ in range(2)]
+    for sock in far:
+        cut(sock)
+    line.connection.send(b"GET")
+    line.run(lambda: line.ends)
+    silent.run(lambda: True)
+
+    assert line.ends == [("connection timed out", "")]
+    assert silent.ends == []
+    for sock in far:
+        sock.close()
 
 
 def test_tls_that_never_answers_is_given_five_seconds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import socket
 import struct
 import termios
 from typing import TYPE_CHECKING
@@ -26,7 +27,6 @@ from backpack.kvs.upload.secure import Secure, make_context
 from backpack.kvs.upload.tunnel import Tunnel, TunnelError, unreached
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable
 
@@ -40,6 +40,9 @@ CONNECT_SECONDS = 5.0
 """For a name and an address that answers; once more for a proxy's answer, and for TLS. AWS's
 producer gives the same."""
 
+SILENT_SECONDS = 6.0
+"""For so long what was sent may go without an acknowledgement of the far side's kernel, which comes
+within a round trip. A line that was cut says nothing else, and what waits piles up."""
 STALL_SECONDS = 20.0
 """For so long the far side may take nothing of what waits for it."""
 LOOK_SECONDS = 5.0
@@ -234,6 +237,9 @@ class Connection:
             self._end(cause)
             return
         self._sock = sock
+        # The kernel looks, while something is under way and not otherwise. (tcp(7))
+        silent_ms = int(SILENT_SECONDS * 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silent_ms)
         self._reactor.watch(sock, READ, self._ready)
         if not self._is_secure:
             self._opened()
