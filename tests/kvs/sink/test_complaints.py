@@ -128,6 +128,15 @@ def test_a_number_alone_is_better_than_nothing(standing: Standing) -> None:
     assert standing.trouble == DENIED.refusal.sentence
 
 
+def test_how_a_child_ended_says_more_than_a_number(standing: Standing) -> None:
+    """What the signal gave before stands in it, too."""
+    standing.complain(Complaint.of(0x52000049), 10.0)
+    standing.broke("Stream error occurred. Status: 0x52000049", 1.0)
+
+    assert not standing.look(20.0, waits=True)
+    assert "Stream error occurred" in standing.trouble
+
+
 def test_a_new_child_does_not_hide_why_the_last_one_failed(
     standing: Standing, caplog: pytest.LogCaptureFixture
 ) -> None:

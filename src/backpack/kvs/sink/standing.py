@@ -139,6 +139,9 @@ class Standing:
     def broke(self, reason: str, wait_seconds: float) -> None:
         """Hear that a child has ended, and is started again."""
         reason = f"kvssink has failed: {reason.rstrip('.')}."
+        if self._complaint is not None and not self._complaint.refusal.sentence:
+            # The end says more.
+            self._complaint = None
         if not self._is_told:
             self._set("BUFFERING", f"{reason} It is started again.")
         self._warn_once(f"{reason} Starting it again in {wait_seconds:.1f} s.")
