@@ -105,6 +105,21 @@ def test_endpoints_that_may_be_signed_for(url: str, configured: str | None) -> N
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "https://kinesisvideo.eu-west-1.amazonaws.com",
+        "https://s-1.kinesisvideo-fips.eu-west-1.amazonaws.com",
+        "https://vpce-1a-2b.kinesisvideo.eu-west-1.vpce.amazonaws.com",
+    ],
+)
+@pytest.mark.parametrize("configured", [True, False])
+def test_an_endpoint_of_another_region_is_told_as_that(url: str, *, configured: bool) -> None:
+    """Whoever has named it: AWS would refuse the signature, with words about the key."""
+    with pytest.raises(SettingsError, match="is of region eu-west-1, and stream_region is"):
+        check_endpoint(url, region="us-east-1", configured=url if configured else None)
+
+
+@pytest.mark.parametrize(
     ("url", "configured"),
     [
         ("https://kinesisvideo.us-east-1.amazonaws.com.evil.test", None),

@@ -112,7 +112,15 @@ def check_endpoint(
     elif parts.scheme != "https":
         raise SettingsError(f"endpoint {url!r}: give https://host.")
     own = "" if configured is None else _split(configured).hostname or ""
-    if not _is_aws(host, region, hosts) and not _is_same(host, own):
+    if _is_aws(host, region, hosts):
+        return str(url).rstrip("/")
+    other = _other_region(host, region, hosts)
+    if other:
+        raise SettingsError(
+            f"endpoint {url!r} is of region {other}, and stream_region is {region!r}: give both "
+            "the same region."
+        )
+    if not _is_same(host, own):
         also = f", and not on the configured host, {own!r}" if own else ""
         raise SettingsError(f"endpoint {url!r} is none of Kinesis Video Streams in {region}{also}.")
     return str(url).rstrip("/")
@@ -123,12 +131,27 @@ def _domain(region: str) -> str:
 
 
 def _is_aws(host: str, region: str, hosts: Sequence[str]) -> bool:
+    return any(host == base or host.endswith(f".{base}") for base in _bases(region, hosts))
+
+
+def _other_region(host: str, region: str, hosts: Sequence[str]) -> str:
+    """Tell of which other region a host of AWS's is; empty: it is of none."""
+    for base in _bases(region, hosts):
+        form = re.escape(base).replace(re.escape(region), f"({_REGION.pattern})", 1)
+        found = re.fullmatch(rf"(?:.*\.)?{form}", host)
+        if found is not None:
+            return found[1]
+    return ""
+
+
+def _bases(region: str, hosts: Sequence[str]) -> list[str]:
+    """List what AWS's hosts of a region are, or are within."""
     known = hosts or [
         f"{service}.{region}.{_domain(region)}" for service in ("kinesisvideo", "kinesisvideo-fips")
     ]
     # The names of a VPC's own endpoints. (Amazon VPC, AWS PrivateLink Guide.)
     own = [base.replace(f".{region}.", f".{region}.vpce.", 1) for base in known]
-    return any(host == base or host.endswith(f".{base}") for base in (*known, *own))
+    return [*known, *own]
 
 
 def _is_same(host: str, own: str) -> bool:
