@@ -84,6 +84,9 @@ def test_what_no_proxy_names_is_reached_directly(named: KVSServer, certificate: 
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", "allows no connection to localhost: it answers 403"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "does not reach localhost: it answers 502"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not answer as a proxy of HTTP does"),
+        # As tinyproxy says that it does not reach somebody, and that a login is wrong.
+        (b"HTTP/1.0 500 Unable to connect\r\n\r\n", "does not reach localhost: it answers 500"),
+        (b"HTTP/1.0 401 Unauthorized\r\n\r\n", "does not take the login that stands in HTTPS"),
         (b"HTTP/1.1 407 X\r\n\r\n", "does not take the login that stands in HTTPS_PROXY"),
     ],
 )

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Tunnel", "TunnelError", "unreached"]
 
 _GRANTED = range(200, 300)
-_LOGIN_NEEDED = 407
-_BAD_GATEWAY = range(502, 505)
+_LOGIN_NEEDED = (407, 401)
+"""The second is tinyproxy's word for a login that it does not take."""
+_UNREACHED = range(500, 600)
 
 
 class TunnelError(Exception):
@@ -83,12 +84,12 @@ class Tunnel:
         return True
 
     def _why_not(self, status: int) -> str:
-        if status == _LOGIN_NEEDED:
+        if status in _LOGIN_NEEDED:
             what = "wants a login, which is missing in"
             if self._proxy.authorization:
                 what = "does not take the login that stands in"
             return f"{self._named} {what} {PROXY_VARIABLE}: http://user:password@host:port."
-        if status in _BAD_GATEWAY:
+        if status in _UNREACHED:
             return f"{self._named} does not reach {self._host}: it answers {status}."
         return (
             f"{self._named} allows no connection to {self._host}: it answers {status}. Have "
