@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.kvs.producer import producer, retries
+from backpack.kvs.producer import patience, retries
 from backpack.kvs.upload import duties
 from tests.kvs.producer.video import unit
 from tests.kvs.upload.rig import Rig, Signer, tries, weather
@@ -293,7 +293,7 @@ def test_an_answer_is_due_from_the_signature_on(
     server: KVSServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who hangs is asked again after the time for an answer, not the longer one for signatures."""
-    monkeypatch.setattr(producer, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "ANSWER_SECONDS", 0.3)
     server.faults.freeze()
     with Rig(server) as rig:
         rig.frames(1, 15)

@@ -99,6 +99,21 @@ class ProducerState(enum.Enum):
     FAILED = enum.auto()
     """Over, since AWS would refuse it again."""
 
+    @property
+    def is_awaiting(self) -> bool:
+        """Tell whether a signature or an answer is due."""
+        return self in (ProducerState.CALLING, ProducerState.OPENING)
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether the service has taken a connection, which is not over."""
+        return self in (ProducerState.STREAMING, ProducerState.DRAINING)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing follows."""
+        return self in (ProducerState.STOPPED, ProducerState.FAILED)
+
 
 @dataclass(frozen=True)
 class ProducerSettings:

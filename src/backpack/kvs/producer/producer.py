@@ -12,7 +12,8 @@ from backpack.kvs.producer.commands import Close, EndBody, ProducerState, Send
 from backpack.kvs.producer.control import ControlPlane
 from backpack.kvs.producer.ending import Ending
 from backpack.kvs.producer.intake import Intake
-from backpack.kvs.producer.refusals import Course, Refusal, judge
+from backpack.kvs.producer.patience import Patience
+from backpack.kvs.producer.refusals import NOTHING, Course, Refusal, judge
 from backpack.kvs.producer.retries import Retries
 from backpack.kvs.producer.session import Session, lifetime_seconds
 from backpack.kvs.producer.tally import Tally
@@ -28,31 +29,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Producer"]
 
-SIGN_SECONDS = 40.0
-"""For a signature. An application without credentials says so by itself, after 30 s at most."""
-
-ANSWER_SECONDS = 10.0
-"""For an answer's first line, from when the request is signed."""
-
-DRAIN_SECONDS = 10.0
 CREATING_SECONDS = 1.0
 
 _OK = 200
-_BROKEN = Refusal(Course.AGAIN)
-
-_OVER = (ProducerState.STOPPED, ProducerState.FAILED)
-_CONNECTED = (ProducerState.STREAMING, ProducerState.DRAINING)
-_AWAITING = (ProducerState.CALLING, ProducerState.OPENING)
 
 
 class Producer:
     """
     Bring a stream of access units into KVS, in order and without a gap.
 
-    The driver hands in units and what comes from the network, and does what
-    `poll` tells it to, until that is None; then it waits for `wake_at` or for
-    news. Whatever breaks is tried again, with waits that grow, from the first
-    fragment that is not persisted.
+    The driver hands in units and what comes from the network, and does what `poll` tells it to,
+    until that is None; then it waits for `wake_at` or for news. Whatever breaks is tried again,
+    with waits that grow, from the first fragment that is not persisted.
 
     Reads no clock: ``now`` is seconds of the monotonic clock that the units'
     capture times are taken from. Not thread-safe: one thread drives it.
@@ -61,9 +49,8 @@ class Producer:
         settings: What to send where.
         segment_uid: 16 random bytes.
         random: Gives a number from 0 up to 1.
-        journal: Keeps what waits on disk, too; what is left there is loaded
-            now, and sent first. Whoever opened it closes it when the producer
-            is over. None: video waits in memory only.
+        journal: Keeps what waits on disk, too; what is left there is loaded now, and sent
+            first. Whoever opened it closes it. None: video waits in memory only.
 
     """
 
@@ -78,15 +65,12 @@ class Producer:
         settings.validate()
         self._segment_uid = segment_uid
         self._random = random
-        self._retries = Retries(random)
         self._journal = journal
         self._intake = Intake(settings, journal)
         self.queue = self._intake.queue
         self.state = ProducerState.IDLE
         self._control = ControlPlane(settings)
-        # Until when the signature, or the answer, that is due may come.
-        self._deadline = float("inf")
-        self._is_signed = False
+        self._patience = Patience()
         self._commands: deque[Command] = deque()
         self._session: Session | None = None
         self._acks = AckReader()
@@ -94,6 +78,7 @@ class Producer:
         # None: it was not told to stop.
         self._ending: Ending | None = None
         self._tally = Tally()
+        self._retries = Retries(random, self._tally)
 
     # What the driver tells.
 
@@ -149,7 +134,7 @@ class Producer:
             keys_of: See `backpack.kvs.calls.SignedHead`.
 
         """
-        if self.state not in _AWAITING:
+        if not self.state.is_awaiting:
             return
         if status != _OK:
             name, message = read_error(error_type, body)
@@ -166,13 +151,12 @@ class Producer:
 
     def signed(self, now: float) -> None:
         """Hear that what was asked for is signed: it is on its way, and answered from now on."""
-        if self.state in _AWAITING:
-            self._is_signed = True
-            self._deadline = now + ANSWER_SECONDS
+        if self.state.is_awaiting:
+            self._patience.signed(now)
 
     def unsigned(self, cause: str, now: float) -> None:
         """Hear that the application could not sign: it has no credentials now."""
-        if self.state in _AWAITING:
+        if self.state.is_awaiting:
             self._refused(Refusal(Course.RENEW, cause), "no credentials", now)
 
     def broke(self, cause: str, now: float) -> None:
@@ -184,12 +168,12 @@ class Producer:
             now: The time.
 
         """
-        if self.state in _CONNECTED:
+        if self.state.is_connected:
             if self._is_settled():
                 self._close()
             else:
                 self._disconnect(cause, now)
-        elif self.state in _AWAITING:
+        elif self.state.is_awaiting:
             opening = self.state is ProducerState.OPENING
             self._refused(Refusal(Course.ENDPOINT if opening else Course.AGAIN), cause, now)
 
@@ -209,14 +193,14 @@ class Producer:
             return
         for ack in acks:
             self._acknowledge(ack, meaning(ack), now)
-            if self.state not in _CONNECTED:
+            if not self.state.is_connected:
                 return
 
     # What the driver is told.
 
     def poll(self, now: float) -> Command | None:
         """Say what is to be done now. None: nothing before `wake_at` or news."""
-        if not self._commands and self.state not in _OVER:
+        if not self._commands and not self.state.is_over:
             self._intake.look(now)
             self._advance(now)
         return self._commands.popleft() if self._commands else None
@@ -226,15 +210,15 @@ class Producer:
         """Tell when to poll again if nothing happens. None: not before news."""
         if self._commands:
             return float("-inf")
-        if self.state in _OVER:
+        if self.state.is_over:
             return None
         times = [self._intake.silent_at]
         if self._ending is not None:
             times.append(self._ending.at)
         if self.state is ProducerState.IDLE and self._has_work():
             times.append(self._retries.not_before)
-        if self.state in _AWAITING or self.state is ProducerState.DRAINING:
-            times.append(self._deadline)
+        if self.state.is_awaiting or self.state is ProducerState.DRAINING:
+            times.append(self._patience.until)
         if self._session is not None and self.state is ProducerState.STREAMING:
             times += [self._session.stale_at, self._session.cluster_at]
         return min((time for time in times if time is not None), default=None)
@@ -258,7 +242,8 @@ class Producer:
         return self._control.step is not Operation.PUT_MEDIA or len(self.queue) > 0
 
     def _advance(self, now: float) -> None:
-        if self._ending is not None and now >= self._ending.at:
+        ending, idle = self._ending, self.state is ProducerState.IDLE
+        if ending is not None and (now >= ending.at or (idle and not len(self.queue))):
             self._close()
             self._over(ProducerState.STOPPED)
         elif self.state is ProducerState.IDLE:
@@ -267,24 +252,19 @@ class Producer:
             self._stream(now)
         elif self.state is ProducerState.DRAINING:
             self._drain(now)
-        elif now >= self._deadline:
+        elif self._patience.is_over(now):
             self._give_up(now)
 
     def _give_up(self, now: float) -> None:
-        if self._is_signed:
+        if self._patience.is_signed:
             self.broke("no answer", now)
         else:
             self.unsigned("The application does not sign what goes to AWS: it hangs.", now)
 
     def _ask(self, now: float) -> None:
-        if self._ending is not None and not len(self.queue):
-            self._close()
-            self._over(ProducerState.STOPPED)
-            return
         if now < self._retries.not_before or not self._has_work():
             return
-        self._deadline = now + SIGN_SECONDS
-        self._is_signed = False
+        self._patience.ask(now)
         opening = self._control.step is Operation.PUT_MEDIA
         self.state = ProducerState.OPENING if opening else ProducerState.CALLING
         first = next(iter(self.queue), None)
@@ -304,13 +284,13 @@ class Producer:
         if session.ended:
             self._commands.append(EndBody())
             self.state = ProducerState.DRAINING
-            self._deadline = now + DRAIN_SECONDS
+            self._patience.drain(now)
 
     def _drain(self, now: float) -> None:
         if self._is_settled():
             self._close()
             self._retries.not_before = now
-        elif now >= self._deadline:
+        elif self._patience.is_over(now):
             self._disconnect("not persisted in time", now)
 
     def _is_settled(self) -> bool:
@@ -343,19 +323,14 @@ class Producer:
         self._close()
         course = self._control.take_course(refusal.course)
         # A stream that is created now, as was asked for, is no trouble.
-        self._wait(cause, now, Refusal(course) if course is Course.CREATE else refusal)
+        self._retries.failed(cause, now, NOTHING if course is Course.CREATE else refusal)
         if course is Course.MEND:
             self._mend(now)
         elif course is Course.FAIL:
             self._over(ProducerState.FAILED)
 
-    def _wait(self, cause: str, now: float, refusal: Refusal = _BROKEN) -> None:
-        self._retries.failed(now)
-        self._tally.failed(cause, self._retries.failures, refusal, now)
-
     def _mend(self, now: float) -> None:
         """Wait until somebody may have mended what is wrong; who stops waits for nobody."""
-        self._tally.mending = True
         self._retries.mend(now)
         if self._ending is not None:
             self._over(ProducerState.FAILED)
@@ -381,7 +356,7 @@ class Producer:
         self._tally.persisted(freed, ack.fragment, now)
         self._retries.worked()
         if self.state is ProducerState.DRAINING:
-            self._deadline = now + DRAIN_SECONDS
+            self._patience.drain(now)
         if self._ending is not None:
             self._ending.progressed(now)
 
@@ -390,14 +365,13 @@ class Producer:
         action = found.action
         self._disconnect(f"{ack.error_id or ''} {ack.error_code}".strip(), now, end_body=True)
         self._tally.trouble = found.sentence or self._tally.trouble
-        if action is Action.FAIL:
+        hopeless = action is Action.SKIP_OR_FAIL and self._tally.unreadable()
+        if action is Action.FAIL or hopeless:
             self._over(ProducerState.FAILED)
         elif action is Action.DESCRIBE:
             self._control.describe()
         elif action is Action.RESEND_SLOWLY:
             self._mend(now)
-        elif action is Action.SKIP_OR_FAIL and self._tally.unreadable():
-            self._over(ProducerState.FAILED)
         elif action is not Action.RESEND:
             self._intake.skip(action, fragment)
 
@@ -405,7 +379,7 @@ class Producer:
         """Give the connection up; everything that is not persisted is sent again."""
         self._tally.reconnects[cause] += 1
         self._close(end_body=end_body)
-        self._wait(cause, now)
+        self._retries.failed(cause, now)
 
     def _close(self, *, end_body: bool = False) -> None:
         # What was about to be sent would go into the next connection.

@@ -9,7 +9,7 @@ from typing import Final
 from backpack.kvs.calls import Operation
 from backpack.kvs.producer.ack import TRIED_AGAIN
 
-__all__ = ["ACTIONS", "Course", "Refusal", "judge"]
+__all__ = ["ACTIONS", "NOTHING", "Course", "Refusal", "judge"]
 
 _UNAUTHORIZED: Final = (401, 403)
 _NOT_FOUND: Final = 404
@@ -57,6 +57,9 @@ class Refusal:
     sentence: str = ""
     passes_seconds: float | None = None
 
+
+NOTHING: Final = Refusal(Course.AGAIN)
+"""It did not work, and there is nothing to say of it."""
 
 ACTIONS: Final = {
     Operation.DESCRIBE_STREAM: "DescribeStream",

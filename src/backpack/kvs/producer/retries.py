@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from backpack.kvs.producer.backoff import FullJitter
+from backpack.kvs.producer.refusals import NOTHING, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from backpack.kvs.producer.tally import Tally
 
 __all__ = ["Retries"]
 
@@ -21,26 +24,33 @@ class Retries:
 
     Args:
         random: Gives a number from 0 up to 1.
+        tally: Is told why it has failed.
 
     """
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(self, random: Callable[[], float], tally: Tally) -> None:
         self._random = random
+        self._tally = tally
         self._backoff = FullJitter(random)
         # Before this nothing is tried.
         self.not_before = float("-inf")
 
-    @property
-    def failures(self) -> int:
-        """Tell how often in a row it has failed."""
-        return self._backoff.failures
+    def failed(self, cause: str, now: float, refusal: Refusal = NOTHING) -> None:
+        """
+        Wait longer than the last time.
 
-    def failed(self, now: float) -> None:
-        """Wait longer than the last time."""
+        Args:
+            cause: A few words that are the same each time.
+            now: The time.
+            refusal: What is known of the cause.
+
+        """
         self.not_before = now + self._backoff.next_wait()
+        self._tally.failed(cause, self._backoff.failures, refusal, now)
 
     def mend(self, now: float) -> None:
         """Wait until somebody may have mended what is wrong; many cameras not all in step."""
+        self._tally.mending = True
         self.not_before = now + MENDING_SECONDS * (1.0 + self._random())
 
     def worked(self) -> None:

@@ -37,8 +37,6 @@ time cost half. A fragment is complete with the next key frame, which waits for 
 TELL_SECONDS = 0.25
 """Between two looks at the numbers, where the state is the same."""
 
-_OVER = (ProducerState.STOPPED, ProducerState.FAILED)
-
 
 class Driver:
     """
@@ -135,7 +133,7 @@ class Driver:
     @property
     def is_over(self) -> bool:
         """Tell whether the producer has ended."""
-        return self.status[0].state in _OVER or not self._thread.is_alive()
+        return self.status[0].state.is_over or not self._thread.is_alive()
 
     # The thread's.
 
@@ -211,7 +209,7 @@ class Driver:
         status = self._producer.status(now)
         self.status = (status, now)
         changed = self._report.take(status, now)
-        if status.state in _OVER:
+        if status.state.is_over:
             self._report.end(status, len(self._producer.queue), now)
         if changed:
             self._on_news()

@@ -34,7 +34,6 @@ STOP_LOOK_SECONDS = 1.0
 """So often a producer that stops is asked for the time while its connection is blocked."""
 
 _OK = 200
-_CONNECTED = (ProducerState.STREAMING, ProducerState.DRAINING)
 _AT_ONCE = float("-inf")
 
 
@@ -174,7 +173,7 @@ class Duties:
         """Hear that the connection is gone."""
         self._exchange = None
         self._report.obstacle(sentence)
-        if self._producer.state not in _CONNECTED:
+        if not self._producer.state.is_connected:
             self._report.missed()
         self._producer.broke(cause, self._clock())
 
@@ -259,7 +258,7 @@ class Duties:
         and gets on. Where it has arrived, nothing excuses a missing answer.
         """
         exchange = self._exchange
-        if exchange is None or self._producer.state not in _CONNECTED:
+        if exchange is None or not self._producer.state.is_connected:
             self._look_again_at = None
             return
         if now < self._look_at:

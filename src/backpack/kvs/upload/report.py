@@ -27,9 +27,6 @@ _MENDING_SECONDS: Final = 600.0
 _CAUGHT_UP_SECONDS: Final = 5.0
 """Of video that waits while everything is well: two fragments, and a bit."""
 
-_CONNECTED: Final = (ProducerState.STREAMING, ProducerState.DRAINING)
-_OVER: Final = (ProducerState.STOPPED, ProducerState.FAILED)
-
 
 class Report:
     """
@@ -122,9 +119,9 @@ class Report:
         self.trouble = f"A mistake in SpyGlass has ended the upload; please report it: {error!r}."
 
     def _word(self, status: ProducerStatus) -> str:
-        if status.state in _OVER:
+        if status.state.is_over:
             return status.state.name
-        if status.state in _CONNECTED:
+        if status.state.is_connected:
             self._is_troubled = False
             return "STREAMING"
         if status.mending:
@@ -136,7 +133,7 @@ class Report:
         return "CONNECTING"
 
     def _tell_changes(self, before: ProducerStatus, status: ProducerStatus, now: float) -> None:
-        if status.state in _CONNECTED and before.state not in _CONNECTED:
+        if status.state.is_connected and not before.state.is_connected:
             self._say(logging.INFO, "connected", now, "connected.")
         causes = [
             cause
@@ -180,7 +177,7 @@ class Report:
         arrives = status.queue.fragments_persisted > before.queue.fragments_persisted
         if not self._is_behind or not arrives or status.buffered_seconds > _CAUGHT_UP_SECONDS:
             return
-        if status.state not in _CONNECTED and status.buffered_frames:
+        if not status.state.is_connected and status.buffered_frames:
             return
         self._is_behind = False
         self._say(
