@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from backpack.gst.factory import link, make, set_property
-from backpack.gst.gi import GLib, Gst, GstApp
+from backpack.gst.gi import GLib, Gst, GstApp, GstVideo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +119,7 @@ class Player:
 
     def _on_pad(self, _decoder: Gst.Element, pad: Gst.Pad) -> None:
         caps: Gst.Caps = pad.get_current_caps() or pad.query_caps(None)  # type: ignore[no-untyped-call]
-        is_video = caps.get_size() > 0 and caps.get_structure(0).get_name() == "video/x-raw"
+        is_video = _media_type(caps) == "video/x-raw"
         if is_video and not self._entry.is_linked():
             self._has_video = pad.link(self._entry) == Gst.PadLinkReturn.OK
 
@@ -147,16 +148,22 @@ def _make_tail(*, is_live: bool) -> tuple[GstApp.AppSink, Sequence[Gst.Element]]
 
 def _is_worth_decoding(_decoder: Gst.Element, _pad: Gst.Pad, caps: Gst.Caps) -> bool:
     """Tell whether to go on with a stream; sound and subtitles stay as they are."""
-    name = caps.get_structure(0).get_name() if caps.get_size() else ""
-    return name.partition("/")[0] not in ("audio", "text", "subpicture")
+    return _media_type(caps).partition("/")[0] not in ("audio", "text", "subpicture")
+
+
+def _media_type(caps: Gst.Caps) -> str:
+    """
+    Return the media type of the first structure of caps, empty where there is none.
+
+    Read from the text: since GStreamer 1.26 Python gets a wrapper for a structure
+    that has none of its methods, and before there was no such wrapper.
+    """
+    return re.split(r"[,;(]", caps.to_string(), maxsplit=1)[0].strip()
 
 
 def _show(sample: Gst.Sample, use: Callable[[NDArray[np.uint8]], object]) -> None:
-    structure: Any = sample.get_caps().get_structure(0)  # type: ignore[union-attr]
-    width, height = structure.get_value("width"), structure.get_value("height")
-    # The sink asks for no other layout than GStreamer's default: rows begin
-    # at multiples of four bytes.
-    stride = (width * 3 + 3) // 4 * 4
+    layout: Any = GstVideo.VideoInfo.new_from_caps(sample.get_caps())  # type: ignore[arg-type]
+    width, height, stride = layout.width, layout.height, layout.stride[0]
     buffer: Any = sample.get_buffer()
     with buffer.map(Gst.MapFlags.READ) as info:
         use(np.ndarray((height, width, 3), np.uint8, info.data, 0, (stride, 3, 1)))
