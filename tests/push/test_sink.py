@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import logging
+import re
 import socket
 import subprocess
 import time
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backpack.errors import PipelineError, SettingsError
+from backpack.gst.gi import Gst
 from backpack.handover.ring import _WORD_SHOWN
 from backpack.push import GstSink
 from tests.apps import State, frame, nothing_left_behind, putting, streaming, watcher
+from tests.streams import launch
 from tests.waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
@@ -192,3 +195,35 @@ def test_while_it_is_open_the_stream_is_encoded() -> None:
     with streaming(watcher()) as spyglass:
         wait_for(lambda: spyglass.put(frame()) and spyglass.stats().encoded > 3)
         assert spyglass.stats().viewers == 1
+
+
+def documented(sink: str) -> str:
+    """Find the pipeline with that sink in the class's own documentation."""
+    found = re.search(rf'GstSink\("([^"]*{sink}[^"]*)"\)', GstSink.__doc__ or "")
+    assert found is not None
+    return found.group(1)
+
+
+def test_the_documented_srt_pipeline_decodes_at_its_far_side() -> None:
+    """What SRT delivers begins with parameter sets, and pictures come out of a decoder."""
+    port = free_udp_port()
+    pipeline = re.sub(r"uri=\S+", f"uri=srt://127.0.0.1:{port}", documented("srtsink"))
+    far_side = launch(
+        f"srtsrc uri=srt://127.0.0.1:{port}?mode=listener ! tsdemux ! h264parse ! avdec_h264 "
+        "! appsink name=sink sync=false"
+    )
+    far_side.set_state(Gst.State.PLAYING)
+    try:
+        with streaming(GstSink(pipeline)) as spyglass, putting(spyglass):
+            for _ in range(10):
+                sample = far_side.get_by_name("sink").try_pull_sample(20 * Gst.SECOND)
+                assert sample is not None, "nothing was decoded"
+    finally:
+        far_side.set_state(Gst.State.NULL)
+
+
+def free_udp_port() -> int:
+    """Find a port that nobody has at the moment: SRT does not tell which one it took."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

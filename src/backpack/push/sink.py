@@ -16,7 +16,10 @@ class GstSink:
     ::
 
         SpyGlass("rtsp://127.0.0.1:8554/door",
-                 GstSink("h264parse ! mpegtsmux ! srtsink uri=srt://192.0.2.7:9000"))
+                 GstSink("h264parse ! mpegtsmux alignment=7 ! srtsink uri=srt://192.0.2.7:9000"))
+
+    With ``alignment=7`` a packet of SRT or UDP carries seven whole packets of
+    MPEG-TS; without, GStreamer 1.22 delivers no parameter sets over SRT.
 
     It is fed by the stream's one encode: H.264 in Annex B form, one access
     unit a buffer, with the capture times. It counts as a viewer: the stream is
