@@ -35,6 +35,7 @@ ROOMS = {
     "streamer": STREAMING,
     "skyline": APP,
     "__init__": set(),
+    "__main__": {"cli"},
     "cli": None,
 }
 # Files that the application loads: light, and never the streaming side.

@@ -70,3 +70,16 @@ def test_a_disabled_library_is_not_served_with() -> None:
 
         assert done.process.returncode == 1
         assert "BACKPACK_DISABLE" in done.err[0]
+
+
+def test_the_package_itself_runs_it() -> None:
+    """`python -m backpack` is the command, where its script is not on the path."""
+    done = subprocess.run(
+        [sys.executable, "-m", "backpack", "--version"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == f"spyglass {backpack.__version__}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "parse"]
 
 _INTERRUPTED = 130
 """What shells make of a process that SIGINT has ended."""
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = make_parser()
-    asked = parser.parse_args(given)
+    asked = parse(parser, given)
     if asked.command is None:
         parser.print_help()
         return 0
@@ -63,6 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     print(f"spyglass: {sentence}", file=sys.stderr)
     return status
+
+
+def parse(parser: argparse.ArgumentParser, given: list[str]) -> argparse.Namespace:
+    """Parse the command line; URLs may also stand behind options."""
+    asked, rest = parser.parse_known_args(given)
+    # argparse takes positional arguments from one place only, and leaves later ones over.
+    if rest and hasattr(asked, "urls") and not any(word.startswith("-") for word in rest):
+        asked.urls = [*asked.urls, *rest]
+        return asked
+    return parser.parse_args(given) if rest else asked
 
 
 def _run(asked: argparse.Namespace) -> int:
