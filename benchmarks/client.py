@@ -129,7 +129,8 @@ class Viewer:
 
     @staticmethod
     def _number(buffer: Gst.Buffer, caps: Gst.Caps) -> int | None:
-        _, width = caps.get_structure(0).get_int("width")
+        # From the text: GStreamer 1.26's Python bindings wrap structures, without their methods.
+        width = int(caps.to_string().partition("width=(int)")[2].partition(",")[0])
         # GStreamer's default layout of I420: brightness first, rows padded to four bytes.
         stride = (width + 3) & ~3
         top = np.frombuffer(buffer.extract_dup(0, stride * frames.SQUARE), np.uint8)

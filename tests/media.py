@@ -11,6 +11,7 @@ from backpack.encoding.encoder import EncodedPicture, Encoder
 from backpack.gst.gi import Gst
 from backpack.redaction import CleanPicture, Picture, Redaction
 from backpack.settings import PixelFormat
+from tests.caps import field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -139,8 +140,8 @@ def _array(sample: Gst.Sample) -> Any:
 
     GStreamer's videoconvert is three levels off for some colours.
     """
-    shape = sample.get_caps().get_structure(0)
-    width, height = shape.get_int("width")[1], shape.get_int("height")[1]
+    caps = sample.get_caps()
+    width, height = int(field(caps, "width")), int(field(caps, "height"))
     data = sample.get_buffer().extract_dup(0, sample.get_buffer().get_size())
     bytes_of = np.frombuffer(data, np.uint8)
     y_stride, u_stride = (width + 3) // 4 * 4, (width // 2 + 3) // 4 * 4
@@ -151,7 +152,7 @@ def _array(sample: Gst.Sample) -> Any:
         for begin in (u_begin, u_begin + u_size)
     ]
     # Frames without a description are taken for BT.709 from 720 lines on.
-    colorimetry = shape.get_string("colorimetry") or ("bt709" if height >= 720 else "bt601")
+    colorimetry = field(caps, "colorimetry") or ("bt709" if height >= 720 else "bt601")
     red, blue = _WEIGHTS[colorimetry]
     y = (luma - 16) / 219
     u, v = ((plane.repeat(2, 0).repeat(2, 1).astype(float) - 128) / 224 for plane in chroma)

@@ -7,6 +7,7 @@ import pytest
 from backpack.encoding.bits import BitWriter
 from backpack.encoding.h264 import BT601, ColourDescriber, has_b_slices, nal_types, read_sps
 from backpack.gst.gi import Gst
+from tests.caps import field
 
 # As openh264enc of Debian 12 writes it: 1920x1080, without a word on colours.
 SILENT = bytes.fromhex("00000001 6742c0288c8d403c0113f2c03c2211a8 00000001 68ce3c80 00000001 65b8")
@@ -106,12 +107,8 @@ def caps_of(unit: bytes) -> dict[str, str]:
     try:
         source.push_buffer(Gst.Buffer.new_wrapped(unit))
         source.end_of_stream()
-        caps = sink.try_pull_sample(20 * Gst.SECOND).get_caps().get_structure(0)
-        _, numerator, denominator = caps.get_fraction("framerate")
-        return {
-            "colorimetry": caps.get_string("colorimetry"),
-            "framerate": f"{numerator}/{denominator}",
-        }
+        caps = sink.try_pull_sample(20 * Gst.SECOND).get_caps()
+        return {name: field(caps, name) for name in ("colorimetry", "framerate")}
     finally:
         pipeline.set_state(Gst.State.NULL)
 
