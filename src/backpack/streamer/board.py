@@ -161,7 +161,7 @@ class ServerBoard:
         on_open: Callable[[int, int], None],
         on_failed: Callable[[int, BackpackError], None],
     ) -> bool:
-        self._retries[order.id] = 0
+        del self._retries[order.id]
         self.open(order, on_open=on_open, on_failed=on_failed)
         return GLib.SOURCE_REMOVE
 
