@@ -122,7 +122,6 @@ def test_times_in_the_file_are_those_of_the_frames(tmp_path: Path) -> None:
         ("h264parse ! filesink nosuchproperty=1", "nosuchproperty"),
         ("h264parse ! ! fakesink", "syntax"),
         ("h264parse ! jpegdec ! fakesink", "link"),
-        ("h264parse ! filesink location=/nowhere/at/all.ts", "open"),
         ("h264parse", ""),
     ],
 )
@@ -168,7 +167,7 @@ def test_a_sink_that_fails_is_started_again_and_the_others_go_on(
         connection.settimeout(PATIENCE)
         assert connection.recv(4, socket.MSG_WAITALL) == b"\0\0\0\1"
     connection.close()
-    assert "GstSink failed" in caplog.text
+    assert "refused" in caplog.text
     assert len(probe(path)) > 20
 
 

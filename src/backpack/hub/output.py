@@ -93,8 +93,15 @@ class OpenOutput(Protocol):
 class QuietOutput:
     """Be an output that has nothing to tell, and delivers as it goes."""
 
-    opening = False
-    finished = True
+    @property
+    def opening(self) -> bool:
+        """It is open once it was made."""
+        return False
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is under way."""
+        return True
 
     @property
     def trouble(self) -> str:

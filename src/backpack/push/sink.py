@@ -23,8 +23,11 @@ class GstSink:
 
     It is fed by the stream's one encode: H.264 in Annex B form, one access
     unit a buffer, with the capture times. It counts as a viewer: the stream is
-    encoded for as long as it is open. When the pipeline fails it is started
-    again, with back-off.
+    encoded for as long as the pipeline runs. A pipeline that fails, cannot connect
+    or has taken no picture for ten seconds is started again every few seconds; why
+    it does not deliver is told in `SpyGlass.state_reason`, in ``stats().outputs``
+    and once in the log. Only a text that is no pipeline, or a missing element, is
+    an error of the start. None of this holds up the application or other outputs.
 
     Args:
         pipeline: Elements as `gst-launch-1.0` takes them; the first one takes

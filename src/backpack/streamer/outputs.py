@@ -139,7 +139,8 @@ def _open_output(
     if kind == "gstreamer":
         from backpack.push.output import GstOutput  # noqa: PLC0415
 
-        return _opened(GstOutput(hub, description["pipeline"], repeats=description["repeats"]))
+        text, repeats = description["pipeline"], description["repeats"]
+        return _opened(GstOutput(hub, text, repeats=repeats, on_news=line.news))
     if kind == "kvs":
         from backpack.kvs.upload.output import KVSUpload  # noqa: PLC0415
         from backpack.kvs.upload.settings import UploadSettings  # noqa: PLC0415
