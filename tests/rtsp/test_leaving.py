@@ -365,3 +365,42 @@ def test_two_hubs_of_one_server_do_not_wait_for_each_other(rig: Rig, serving: Se
     with RawClient(serving.url(), receive_buffer=4096) as stalled, watching(url) as healthy:
         stalled.play()
         healthy.wait(60)
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+def test_who_comes_right_after_a_viewer_gets_its_udp_ports(
+    rig: Rig, stream: NumberedStream, *, goodbye: bool
+) -> None:
+    """With one pair of ports, viewers over UDP may follow each other without a pause."""
+    serving = rig.serve(rtp_ports=(21040, 21041))
+    serving.mount("/cam", stream.hub)
+    with ExitStack() as before:
+        for _ in range(5):
+            client = RawClient(serving.url())
+            reply = client.play("RTP/AVP;unicast;client_port=21050-21051")
+            assert reply.status == 200, reply
+            before.close()
+            if goodbye:
+                client.ask("TEARDOWN")
+                before.callback(client.close)
+            else:
+                client.close()
+                until(lambda: not serving.viewers())
+
+
+def test_who_has_left_is_forgotten_between_two_sweeps(
+    rig: Rig, stream: NumberedStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The server's thread frees a client, and with the last one the media.
+
+    Freed by a sweep, on another thread, a media is just being taken down when the
+    next client asks for it, who then gets a 503.
+    """
+    monkeypatch.setattr("backpack.rtsp.session.SWEEP_MS", 3_600_000)
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    with RawClient(serving.url()) as client:
+        assert client.describe().status == 200
+        assert stream.hub.reader_count == 1
+    until(lambda: stream.hub.reader_count == 0)

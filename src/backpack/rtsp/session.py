@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backpack.gst.gi import GLib
 from backpack.gst.rtsp import GstRtsp, GstRtspServer
@@ -86,16 +86,23 @@ class SendBuffer:
 
 @dataclass
 class _Connection:
-    """What is known of one client. Main thread only."""
+    """
+    What is known of one client. Main thread only.
 
-    client: GstRtspServer.RTSPClient
+    Clients and media are referred to weakly: whoever drops the last reference
+    frees them, and takes a media down. On the main thread that would meet the next
+    client's request for the same media on the clients' thread, which is then
+    refused with 503, and would keep UDP ports in use until the next sweep.
+    """
+
+    client: Callable[[], GstRtspServer.RTSPClient | None]
     socket: Gio.Socket | None
     buffer: SendBuffer
     connected_ns: int
     # Since when it has had no session.
     idle_since_ns: int
     # What it was last told about. Written by the client's thread.
-    described: GstRtspServer.RTSPMedia | None = None
+    described: Callable[[], GstRtspServer.RTSPMedia | None] = lambda: None
     # Whether the last sweep found that nothing is sent to it any more.
     suspected: bool = False
 
@@ -135,7 +142,9 @@ class Sessions:
         client.set_property("post-session-timeout", AFTER_SESSION_SECONDS)
         now_ns = self._clock_ns()
         self._connections.append(
-            _Connection(client, _socket_of(client), SendBuffer(since_ns=now_ns), now_ns, now_ns)
+            _Connection(
+                _weakly(client), _socket_of(client), SendBuffer(since_ns=now_ns), now_ns, now_ns
+            )
         )
         if self._timer == 0:
             self._timer = GLib.timeout_add(SWEEP_MS, self._sweep)
@@ -145,14 +154,17 @@ class Sessions:
     ) -> None:
         """Remember which media a client was told about. Client's thread."""
         for connection in self._connections:
-            if connection.client == client:
-                connection.described = media
+            if connection.client() == client:
+                connection.described = _weakly(media)
 
     def close_viewers_of(self, mount: Mount) -> None:
         """Close the connections of everybody who watches a mount, or is about to."""
         for connection in list(self._connections):
-            media = [one.get_media() for one in _session_media(connection.client)]
-            if any(mount.has(one) for one in (*media, connection.described)):
+            client = connection.client()
+            media = [] if client is None else _session_media(client)
+            if any(mount.has(one.get_media()) for one in media) or mount.has(
+                connection.described()
+            ):
                 _hang_up(connection)
 
     def close(self) -> None:
@@ -172,8 +184,7 @@ class Sessions:
     def _sweep(self) -> bool:
         now_ns = self._clock_ns()
         self._pool.cleanup()
-        present = self._server.client_filter(None)
-        self._connections = [one for one in self._connections if one.client in present]
+        self._connections = [one for one in self._connections if one.client() is not None]
         for connection in self._connections:
             reason = _why_gone(connection, now_ns)
             if reason is not None:
@@ -200,8 +211,11 @@ def _why_gone(connection: _Connection, now_ns: int) -> str | None:
             return "stopped reading"
         if received > allowed_bytes((now_ns - connection.connected_ns) / 1e9):
             return "sent more than a player does"
-    media = _session_media(connection.client)
-    if not media and not connection.client.session_filter(None):
+    client = connection.client()
+    if client is None:
+        return None
+    media = _session_media(client)
+    if not media and not client.session_filter(None):
         if now_ns - connection.idle_since_ns > IDLE_NS:
             return "did not ask for anything"
         return None
@@ -255,6 +269,11 @@ def _socket_of(client: GstRtspServer.RTSPClient) -> Gio.Socket | None:
     if found is not None:
         found.set_option(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     return found
+
+
+def _weakly(one: GstRtspServer.RTSPClient | GstRtspServer.RTSPMedia) -> Callable[[], Any]:
+    """Return a function that returns the object, or None once it has been freed."""
+    return one.weak_ref()
 
 
 def _session_media(client: GstRtspServer.RTSPClient) -> list[GstRtspServer.RTSPSessionMedia]:
