@@ -18,7 +18,8 @@ __all__ = ["KEY_FRAME_SPACING_NS", "Hub", "HubCounters", "Reader"]
 SECOND_NS = 1_000_000_000
 
 KEY_FRAME_SPACING_NS = SECOND_NS // 2
-"""Between two key frames that were asked for: two a second are made at most."""
+"""Between key frames that were asked for, in the long run: two a second are made. One more may
+come early, so that who comes right after somebody else need not wait."""
 
 _log = logging.getLogger(__name__)
 
@@ -117,8 +118,8 @@ class Hub:
         self._left_ns: int | None = None
         self._newcomer = False
         self._key_asked = False
-        # When a key frame was last taken from us. None: never.
-        self._key_taken_ns: int | None = None
+        # Until when the key frames that were made have used up what is allowed.
+        self._key_spent_ns: int | None = None
         self._published = 0
         self._delivered = 0
         self._withheld = 0
@@ -193,13 +194,13 @@ class Hub:
         self._tell()
 
     def take_key_request(self, now_ns: int) -> bool:
-        """Answer once whether the next picture must be a key frame: two a second at most."""
+        """Answer once whether the next picture must be a key frame: two a second, and one more."""
         with self._lock:
             due = self._next_key_request_ns()
             if due is None or now_ns < due:
                 return False
             self._key_asked = False
-            self._key_taken_ns = now_ns
+            self._key_spent_ns = max(self._key_spent_ns or 0, now_ns) + KEY_FRAME_SPACING_NS
             self._key_frames_asked += 1
             return True
 
@@ -258,7 +259,7 @@ class Hub:
         assert self._lock.locked()  # noqa: S101 - a bug of ours, not of the caller
         if not self._key_asked:
             return None
-        return 0 if self._key_taken_ns is None else self._key_taken_ns + KEY_FRAME_SPACING_NS
+        return max(0, (self._key_spent_ns or 0) - KEY_FRAME_SPACING_NS)
 
     def _remove(self, reader: Reader) -> bool:
         assert self._lock.locked()  # noqa: S101 - a bug of ours, not of the caller
