@@ -23,6 +23,7 @@ PLACE = "gsttcpclientsink.c(366): gst_tcp_client_sink_start (): /GstPipeline:pip
         ),
         ("Connection refused.", PLACE, "fakesink: Connection refused"),
         ("Connection refused.", "", "fakesink: Connection refused"),
+        ("No route: domain g-io-error-quark, code 38", "", "fakesink: No route"),
         ("GStreamer error: state change failed.", f"{PLACE}:\nFailed to start", None),
     ],
 )

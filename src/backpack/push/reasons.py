@@ -18,6 +18,7 @@ _SECRET: Final = re.compile(
 )
 _GENERAL: Final = re.compile(r"Could not .*\bresource\b|GStreamer |Internal data |Unhandled ")
 """What GStreamer itself writes where an element has given no message of its own."""
+_NUMBERS: Final = re.compile(r": domain [\w-]+, code \d+")
 _LONGEST: Final = 300
 
 
@@ -39,7 +40,8 @@ def reason_of(message: Gst.Message) -> str:
         text = cause
     else:
         text = f"{said.rstrip('.')}: {cause}"
-    return f"{element_of(message.src)}: {mask(text)[:_LONGEST].rstrip('. ')}"
+    text = mask(_NUMBERS.sub("", text))
+    return f"{element_of(message.src)}: {text[:_LONGEST].rstrip('. ')}"
 
 
 def element_of(element: Gst.Object | None) -> str:
