@@ -131,8 +131,8 @@ def decode(units: Iterable[EncodedPicture], decoder: str = "avdec_h264") -> list
         pipeline.set_state(Gst.State.NULL)
 
 
-# Red and blue weight of luma, by the name that GStreamer has for a colorimetry.
-_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
+# Red and blue weight of luma, by what GStreamer calls a colorimetry.
+_WEIGHTS = {"2:4:5:1": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 
 
 def _array(sample: Gst.Sample) -> Any:
@@ -151,8 +151,8 @@ def _array(sample: Gst.Sample) -> Any:
         bytes_of[begin : begin + u_size].reshape(height // 2, u_stride)[:, : width // 2]
         for begin in (u_begin, u_begin + u_size)
     ]
-    # Frames without a description are taken for BT.709 from 720 lines on.
-    colorimetry = field(caps, "colorimetry") or ("bt709" if height >= 720 else "bt601")
+    # Frames without a description are taken for BT.709, as players take large ones.
+    colorimetry = field(caps, "colorimetry") or "bt709"
     red, blue = _WEIGHTS[colorimetry]
     y = (luma - 16) / 219
     u, v = ((plane.repeat(2, 0).repeat(2, 1).astype(float) - 128) / 224 for plane in chroma)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from backpack.encoding.encoders import ENCODERS, find_spec
-from backpack.encoding.h264 import BT601, has_b_slices, nal_types, read_sps
+from backpack.encoding.h264 import COLOUR, has_b_slices, nal_types, read_sps
 from backpack.errors import EncoderError
 from tests.fakes import elements
 from tests.media import COLOURS, START_NS, Recorder, decode, noise, patch, patches
@@ -102,15 +102,16 @@ def test_every_kind_of_pixels_comes_out_right(kind: str, libyuv: bool) -> None: 
 
 
 def test_the_stream_says_what_its_colours_mean(spec: EncoderSpec) -> None:
-    """Every key frame is described as BT.601, limited range: players would guess otherwise."""
+    """Every key frame says what players would guess otherwise, and claims no fixed rate."""
     recorder = Recorder(spec, 1280, 720)
     recorder.put(patches(1280, 720), 0)
 
     sps = read_sps(recorder.finish()[0].data)
 
     assert sps is not None
-    assert sps.colour == BT601
+    assert sps.colour == COLOUR
     assert not sps.full_range
+    assert not sps.has_fixed_rate
     assert (sps.profile, sps.width, sps.height) == (66, 1280, 720)
 
 

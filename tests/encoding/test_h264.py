@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 import pytest
 
 from backpack.encoding.bits import BitWriter
-from backpack.encoding.h264 import BT601, ColourDescriber, has_b_slices, nal_types, read_sps
+from backpack.encoding.h264 import (
+    COLOUR,
+    ParameterSetWriter,
+    has_b_slices,
+    nal_types,
+    read_sps,
+)
 from backpack.gst.gi import Gst
 from tests.caps import field
 
@@ -39,13 +46,15 @@ def test_the_units_of_a_picture_are_listed() -> None:
 
 
 def test_a_parameter_set_is_read() -> None:
-    """Size after cropping, profile and colours."""
+    """Size after cropping, profile, colours and rate."""
     sps = read_sps(SILENT)
     assert sps is not None
     assert (sps.profile, sps.width, sps.height, sps.colour) == (66, 1920, 1080, None)
+    assert (sps.rate, sps.has_fixed_rate) == (None, False)
     sps = read_sps(DESCRIBED)
     assert sps is not None
-    assert (sps.width, sps.height, sps.colour, sps.full_range) == (1920, 1080, BT601, False)
+    assert (sps.width, sps.height, sps.colour, sps.full_range) == (1920, 1080, (6, 6, 6), False)
+    assert (sps.rate, sps.has_fixed_rate) == (30, True)
     assert read_sps(b"\x00\x00\x01\x65\xb8") is None
 
 
@@ -65,19 +74,19 @@ def test_parameter_sets_of_all_profiles_are_read(profile: str, width: int, heigh
 
 def test_colours_are_described_where_the_encoder_is_silent() -> None:
     """Nothing but the parameter set changes, and a second key frame is the same."""
-    describer = ColourDescriber()
+    describer = ParameterSetWriter()
     described = describer.describe(SILENT)
 
     sps = read_sps(described)
     assert sps is not None
-    assert (sps.profile, sps.width, sps.height, sps.colour) == (66, 1920, 1080, BT601)
+    assert (sps.profile, sps.width, sps.height, sps.colour) == (66, 1920, 1080, COLOUR)
     assert described.endswith(SILENT[-14:])
     assert describer.describe(SILENT) == described
     assert describer.describe(described) == described
 
 
 def test_a_wrong_description_is_replaced_and_the_rest_kept() -> None:
-    """BT.709 from an encoder that guessed becomes BT.601; timing behind it stays."""
+    """BT.709 from an encoder that guessed becomes ours; what stands behind it stays."""
     unit = encoded(
         "video/x-raw,format=I420,width=1280,height=720,framerate=25/1,colorimetry=bt709 ! x264enc"
     )
@@ -85,17 +94,30 @@ def test_a_wrong_description_is_replaced_and_the_rest_kept() -> None:
     assert before is not None
     assert before.colour == (1, 1, 1)
 
-    after = ColourDescriber().describe(unit)
+    after = ParameterSetWriter(Fraction(25)).describe(unit)
 
     sps = read_sps(after)
     assert sps is not None
-    assert sps.colour == BT601
+    assert sps.colour == COLOUR
     assert len(after) == pytest.approx(len(unit), abs=2)
     begin = after.index(b"\x00\x00\x01\x67") + 3
     parameters = after[begin : after.index(b"\x00\x00\x01", begin)].rstrip(b"\x00")
     assert not re.search(b"\x00\x00[\x00-\x02]", parameters)
     assert b"\x00\x00\x03" in parameters
-    assert caps_of(after) == {"colorimetry": "bt601", "framerate": "25/1"}
+    assert caps_of(after) == {"colorimetry": "2:4:5:1", "framerate": "25/1"}
+
+
+@pytest.mark.parametrize("data", [SILENT, DESCRIBED], ids=["silent", "described"])
+@pytest.mark.parametrize("rate", [None, Fraction(3), Fraction(30000, 1001)])
+def test_only_a_promised_rate_is_written_and_never_as_a_fixed_one(
+    data: bytes, rate: Fraction | None
+) -> None:
+    """Who believes a fixed rate plays at it, whatever the times of the pictures are."""
+    sps = read_sps(ParameterSetWriter(rate).describe(data))
+
+    assert sps is not None
+    assert (sps.rate, sps.has_fixed_rate) == (rate, False)
+    assert (sps.width, sps.height, sps.colour) == (1920, 1080, COLOUR)
 
 
 def caps_of(unit: bytes) -> dict[str, str]:
@@ -115,14 +137,16 @@ def caps_of(unit: bytes) -> dict[str, str]:
 
 def test_another_parser_agrees() -> None:
     """GStreamer reads in a completed parameter set what was written."""
-    assert caps_of(ColourDescriber().describe(SILENT))["colorimetry"] == "bt601"
+    rate = Fraction(15)
+    found = caps_of(ParameterSetWriter(rate).describe(SILENT))
+    assert found == {"colorimetry": "2:4:5:1", "framerate": "15/1"}
 
 
 @pytest.mark.parametrize("length", range(5, 12))
 def test_a_broken_parameter_set_is_a_value_error(length: int) -> None:
     """Whatever its length, and never an endless loop."""
     with pytest.raises(ValueError, match="too early"):
-        ColourDescriber().describe(SILENT[:length])
+        ParameterSetWriter().describe(SILENT[:length])
 
 
 @pytest.mark.parametrize(("kind", "found"), [(0, False), (1, True), (2, False), (6, True)])

@@ -32,8 +32,11 @@ _FILTER_BOX: Final = 3
 
 _BLACK: Final = (16, 128, 128)
 
-COLORIMETRY: Final = "bt601"
-"""GStreamer's short name of what comes out: limited range, SMPTE 170M."""
+COLORIMETRY: Final = "2:4:5:1"
+"""
+What comes out, in GStreamer's numbers: limited range, BT.601's matrix, BT.709's transfer, and
+BT.709's primaries, which are those of sRGB.
+"""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from backpack.encoding.bitrate import RateTracker, SpendingTracker, default_bitrate_kbps
-from backpack.encoding.h264 import ColourDescriber
+from backpack.encoding.h264 import ParameterSetWriter
 from backpack.encoding.inside import Inside
 from backpack.encoding.pipeline import EncoderPipeline, Size, nominal_rate
 from backpack.encoding.pool import PicturePool
@@ -102,7 +102,7 @@ class Encoder:
         self._tracker = RateTracker(float(rate))
         self._parts = EncoderPipeline(spec, self._size, rate, libyuv=libyuv)
         # Belongs to GStreamer's streaming thread.
-        self._colours = ColourDescriber()
+        self._parameter_sets = ParameterSetWriter(None if fps is None else rate)
         # Guards what follows, and is notified when any of it changes.
         self._changed = threading.Condition()
         self._inside = Inside(spec.delay_pictures)
@@ -355,10 +355,10 @@ class Encoder:
 
     def _describe(self, data: bytes) -> bytes:
         try:
-            return self._colours.describe(data)
+            return self._parameter_sets.describe(data)
         except ValueError as error:
             # It plays all the same, only with colours that may be a little off.
-            _log.debug("%s: colours are not described: %s", self.spec.name, error)
+            _log.debug("%s: colours and rate are not described: %s", self.spec.name, error)
             return data
 
     def _leave(self, time_ns: int, size_bytes: int) -> int:

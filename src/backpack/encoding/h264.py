@@ -1,14 +1,16 @@
 """
-Look into H.264 access units, and describe their colours.
+Look into H.264 access units, and describe their colours and their rate.
 
 An encoder that writes no colour description leaves players to guess, and from
-720 lines on they guess BT.709: every colour is off. So the parameter sets of
-encoders that stay silent are completed. Clauses are those of ITU-T H.264.
+720 lines on they guess BT.709: every colour is off. One that claims a fixed rate
+makes recorders play at that rate, whatever the pictures' times say. So what
+encoders write about both is replaced. Clauses are those of ITU-T H.264.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from backpack.encoding.bits import BitReader, BitWriter
@@ -16,14 +18,19 @@ from backpack.encoding.bits import BitReader, BitWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ColourDescriber", "Sps", "has_b_slices", "nal_types", "read_sps"]
+__all__ = ["COLOUR", "ParameterSetWriter", "Sps", "has_b_slices", "nal_types", "read_sps"]
 
 _SLICE: Final = 1
 _IDR: Final = 5
 _SPS: Final = 7
 
-BT601: Final = (6, 6, 6)
-"""SMPTE 170M as primaries, transfer and matrix (tables E-3 to E-5)."""
+COLOUR: Final = (1, 1, 6)
+"""
+BT.709 as primaries and transfer, BT.601 as matrix (tables E-3 to E-5).
+
+Frames are sRGB, whose primaries are those of BT.709, and whose transfer players treat as that of
+BT.709. Only the matrix is what they were converted with.
+"""
 
 _UNSPECIFIED_FORMAT: Final = 5
 _EXTENDED_ASPECT: Final = 255
@@ -45,6 +52,8 @@ class Sps:
         height: Of the picture that is shown.
         colour: Primaries, transfer and matrix, None if it does not say.
         full_range: Whether luma goes from 0 to 255.
+        rate: Pictures a second, None if it does not say.
+        has_fixed_rate: Whether it claims that all pictures are equally far apart.
 
     """
 
@@ -53,6 +62,8 @@ class Sps:
     height: int
     colour: tuple[int, int, int] | None
     full_range: bool
+    rate: Fraction | None = None
+    has_fixed_rate: bool = False
 
 
 def _nal_units(data: bytes, *, only_headers: bool) -> Iterator[tuple[int, int]]:
@@ -102,20 +113,28 @@ def read_sps(data: bytes) -> Sps | None:
     return None
 
 
-class ColourDescriber:
+class ParameterSetWriter:
     """
-    Complete access units whose encoder does not say what its colours mean.
+    Replace what encoders write about colours and rate.
 
     Used by one thread. What was done to a parameter set is remembered: they
     rarely differ from one key frame to the next.
+
+    Args:
+        rate: Pictures a second that the application has promised. None: it has
+            promised none, and none is written.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate: Fraction | None = None) -> None:
+        self._rate = rate
         self._known: dict[bytes, bytes] = {}
 
     def describe(self, data: bytes) -> bytes:
         """
-        Give a key frame with its colours described as BT.601, limited range.
+        Return a key frame whose parameter set says `COLOUR`, limited range, and the rate.
+
+        The rate is never claimed to be fixed.
 
         Raises:
             ValueError: Its parameter set is broken.
@@ -126,22 +145,15 @@ class ColourDescriber:
                 nal = data[begin:end]
                 described = self._known.get(nal)
                 if described is None:
-                    described = _described(nal)
+                    described = nal[:1] + _escape(_Parser(nal).described(self._rate))
                     self._known = {nal: described}
                 if described != nal:
                     return data[:begin] + described + data[end:]
         return data
 
 
-def _described(nal: bytes) -> bytes:
-    parser = _Parser(nal)
-    if parser.sps.colour == BT601 and not parser.sps.full_range:
-        return nal
-    return nal[:1] + _escape(parser.with_colour())
-
-
 class _Parser:
-    """Read a sequence parameter set (clause 7.3.2.1.1) and note where its colours stand."""
+    """Read a sequence parameter set (clause 7.3.2.1.1) and note where colours and rate stand."""
 
     def __init__(self, nal: bytes) -> None:
         self._payload = _unescape(nal[1:])
@@ -169,8 +181,9 @@ class _Parser:
             height -= (top + bottom) * y_unit
         # Bits before vui_parameters_present_flag.
         self._before_vui = reader.position
-        colour, full_range = self._read_vui()
-        self.sps = Sps(profile, width, height, colour, full_range)
+        self._has_vui = reader.flag()
+        described = self._read_vui() if self._has_vui else (None, False, None, False)
+        self.sps = Sps(profile, width, height, *described)
 
     def _read_chroma_format(self) -> int:
         reader = self._reader
@@ -196,12 +209,9 @@ class _Parser:
             for _ in range(reader.unsigned()):
                 reader.signed()
 
-    def _read_vui(self) -> tuple[tuple[int, int, int] | None, bool]:
+    def _read_vui(self) -> tuple[tuple[int, int, int] | None, bool, Fraction | None, bool]:
         """Read the beginning of the usability information (clause E.1.1)."""
         reader = self._reader
-        self._has_vui = reader.flag()
-        if not self._has_vui:
-            return None, False
         if reader.flag() and reader.bits(8) == _EXTENDED_ASPECT:
             reader.bits(32)
         if reader.flag():  # overscan_info_present_flag
@@ -214,26 +224,40 @@ class _Parser:
             if reader.flag():
                 colour = (reader.bits(8), reader.bits(8), reader.bits(8))
         self._after_colour = reader.position
-        return colour, full_range
+        if reader.flag():  # chroma_loc_info_present_flag
+            reader.unsigned()
+            reader.unsigned()
+        self._before_timing = reader.position
+        rate, has_fixed_rate = None, False
+        if reader.flag():  # timing_info_present_flag
+            tick, scale, has_fixed_rate = reader.bits(32), reader.bits(32), reader.flag()
+            # Two ticks a picture, for its two fields.
+            rate = Fraction(scale, 2 * tick) if tick else None
+        self._after_timing = reader.position
+        return colour, full_range, rate, has_fixed_rate
 
-    def with_colour(self) -> bytes:
-        """Write the parameter set again, with our colours in it."""
+    def described(self, rate: Fraction | None) -> bytes:
+        """Return the parameter set with our colours and that rate in it."""
         writer = BitWriter()
         if self._has_vui:
             self._copy(writer, 0, self._before_colour)
             _write_colour(writer)
-            self._copy(writer, self._after_colour, self._end())
+            self._copy(writer, self._after_colour, self._before_timing)
+            _write_rate(writer, rate)
+            self._copy(writer, self._after_timing, self._end())
         else:
             self._copy(writer, 0, self._before_vui)
             writer.bits(0b100, 3)  # there is usability information; no aspect, no overscan
             _write_colour(writer)
+            writer.bits(0, 1)  # no chroma location
+            _write_rate(writer, rate)
             self._write_no_reordering(writer)
         return writer.finish()
 
     def _write_no_reordering(self, writer: BitWriter) -> None:
-        # No chroma location, timing, HRD or structure; bitstream_restriction.
-        # Saying that nothing is reordered keeps decoders from waiting for it.
-        writer.bits(0b000001, 6)
+        # No HRD or structure; bitstream_restriction. Saying that nothing is
+        # reordered keeps decoders from waiting for it.
+        writer.bits(0b0001, 4)
         writer.bits(1, 1)
         for value in (0, 0, 16, 16, 0, self._most_references):
             writer.unsigned(value)
@@ -253,8 +277,16 @@ def _write_colour(writer: BitWriter) -> None:
     writer.bits(1, 1)
     writer.bits(_UNSPECIFIED_FORMAT, 3)
     writer.bits(0b01, 2)  # limited range; a description follows
-    for code in BT601:
+    for code in COLOUR:
         writer.bits(code, 8)
+
+
+def _write_rate(writer: BitWriter, rate: Fraction | None) -> None:
+    writer.bits(rate is not None, 1)
+    if rate is not None:
+        writer.bits(rate.denominator, 32)
+        writer.bits(2 * rate.numerator, 32)
+        writer.bits(0, 1)  # not fixed
 
 
 def _unescape(data: bytes) -> bytes:
