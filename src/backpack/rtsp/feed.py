@@ -8,6 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from backpack.encoding.h264 import read_sps
 from backpack.gst.gi import Gst
 from backpack.hub.nal import (
     AUD,
@@ -74,6 +75,8 @@ class Feed:
     Args:
         hub: The stream.
         source: The media's appsrc.
+        on_resized: Called, on the encoder's thread, when the size of the video
+            becomes another one: the media has ended for its viewers.
         clock_ns: The monotonic clock.
 
     """
@@ -84,9 +87,11 @@ class Feed:
         self,
         hub: Hub,
         source: GstApp.AppSrc,
+        on_resized: Callable[[], None],
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._hub = hub
+        self._on_resized = on_resized
         self._clock_ns = clock_ns
         # Guards everything below. Never held while calling the hub or GStreamer.
         self._lock = threading.Lock()
@@ -101,6 +106,7 @@ class Feed:
         self._policy = DropPolicy(WAITING_UNITS, WAITING_BYTES)
         self._sent_pts_ns: deque[int] = deque(maxlen=WAITING_UNITS)
         self._parameter_sets: tuple[list[bytes], list[bytes]] = ([], [])
+        self._size: tuple[int, int] | None = None
         self._handler = source.connect("need-data", self._on_need_data)
 
     def attach(self) -> bool:
@@ -161,6 +167,10 @@ class Feed:
                 self._hub.request_key_frame()
             return
         picture = self._note_parameter_sets(unit, source)
+        if picture is None:
+            self.end()
+            self._on_resized()
+            return
         self._sent_pts_ns.append(unit.pts_ns)
         buffer = Gst.Buffer.new_wrapped(with_lengths(picture))
         buffer.pts = buffer.dts = unit.pts_ns
@@ -203,18 +213,23 @@ class Feed:
             waiting_bytes=int(source.get_property("current-level-bytes")) if waiting else 0,
         )
 
-    def _note_parameter_sets(self, unit: AccessUnit, source: GstApp.AppSrc) -> list[bytes]:
+    def _note_parameter_sets(self, unit: AccessUnit, source: GstApp.AppSrc) -> list[bytes] | None:
         """
-        Copy SPS and PPS from the unit into the caps; give its NAL units.
+        Copy SPS and PPS from the unit into the caps; return its NAL units.
 
         Only from caps that have them does rtph264pay write profile-level-id
-        into the SDP.
+        into the SDP. None: the pictures have another size than the SDP said, and
+        who records or scales by what it said would go on with the wrong one.
         """
         nals = list(split_annex_b(unit.data))
         if unit.key:
             sps = [one for one in nals if nal_type(one) == SPS]
             pps = [one for one in nals if nal_type(one) == PPS]
             if sps and pps and (sps, pps) != self._parameter_sets:
+                size = _size_of(sps[0])
+                if self._size is not None and size != self._size:
+                    return None
+                self._size = size
                 self._parameter_sets = (sps, pps)
                 source.set_caps(_caps(decoder_configuration(sps, pps)))
         return [one for one in nals if nal_type(one) != AUD]
@@ -225,6 +240,14 @@ class Feed:
         with self._lock:
             self._hungry_since_ns = self._clock_ns()
         self.attach()
+
+
+def _size_of(sps: bytes) -> tuple[int, int] | None:
+    try:
+        found = read_sps(b"\x00\x00\x01" + sps)
+    except ValueError:
+        return None
+    return None if found is None else (found.width, found.height)
 
 
 def _caps(codec_data: bytes) -> Gst.Caps:

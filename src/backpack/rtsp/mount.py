@@ -12,6 +12,8 @@ from backpack.rtsp.auth import grant
 from backpack.rtsp.feed import APPSRC, LAUNCH, Feed, configure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backpack.hub.hub import Hub
 
 __all__ = ["FORGET_NS", "Mount"]
@@ -29,9 +31,11 @@ _TCP_QUEUE_BYTES = 32 * 1024 * 1024
 class _SharedFactory(GstRtspServer.RTSPMediaFactory):
     """Make one media for a path, however clients spell the rest of its URL."""
 
+    generation = 0
+
     def do_gen_key(self, url: GstRtsp.RTSPUrl) -> str:  # noqa: ARG002 - GStreamer's signature
         """Decide which clients share a media: by default those that name the same port."""
-        return "shared"
+        return f"shared-{self.generation}"
 
 
 class Mount:
@@ -48,6 +52,9 @@ class Mount:
         pipeline: Launch text with a payloader that is called pay0.
         secure: Whether video must not leave the encrypted connection.
         pool: The UDP addresses that RTP may be sent from.
+        on_resized: Called, on the main thread, when the video has got another
+            size, with the media that have ended by that: their viewers are to
+            come again, and get another one.
 
     """
 
@@ -55,6 +62,7 @@ class Mount:
         self,
         path: str,
         *,
+        on_resized: Callable[[list[GstRtspServer.RTSPMedia]], bool],
         hub: Hub | None = None,
         pipeline: str | None = None,
         secure: bool,
@@ -62,6 +70,7 @@ class Mount:
     ) -> None:
         self.path = path
         self._hub = hub
+        self._on_resized = on_resized
         # Guards what follows; told when a media has gone.
         self._lock = threading.Condition()
         self._feeds: dict[GstRtspServer.RTSPMedia, Feed | None] = {}
@@ -165,7 +174,8 @@ class Mount:
                 configure(pipeline)
                 pipeline.connect("deep-element-added", _on_element_added)
                 source = element.get_by_name(APPSRC)
-                feed = Feed(self._hub, source) if isinstance(source, GstApp.AppSrc) else None
+                if isinstance(source, GstApp.AppSrc):
+                    feed = Feed(self._hub, source, self._renew)
         media.connect("prepared", self._on_prepared)
         media.connect("unprepared", self._on_unprepared)
         with self._lock:
@@ -175,6 +185,12 @@ class Mount:
         if ended:
             # Its client asked just before the path went.
             _fail(media, "the path is not served any more")
+
+    def _renew(self) -> None:
+        """Share none of the media that there are with newcomers. Encoder's thread."""
+        ended = self._media()
+        self.factory.generation += 1
+        GLib.idle_add(self._on_resized, ended)
 
     def _on_prepared(self, media: GstRtspServer.RTSPMedia) -> None:
         # A client's thread, in the middle of DESCRIBE.

@@ -75,6 +75,8 @@ class Server:
         self._mounts: dict[str, Mount] = {}
         # Unmounted, but their viewers are still being told: by timer.
         self._ending: dict[int, Mount] = {}
+        # Timers after which viewers of video that has got another size are closed.
+        self._renewing: set[int] = set()
 
     def open(self) -> int:
         """
@@ -173,8 +175,9 @@ class Server:
         server, sessions, source = self._server, self._sessions, self._source
         self._server = self._sessions = self._source = None
         source.destroy()
-        for timer in self._ending:
+        for timer in (*self._ending, *self._renewing):
             GLib.source_remove(timer)
+        self._renewing.clear()
         mounts = [*self._mounts.values(), *self._ending.values()]
         for path, mount in self._mounts.items():
             self._points.remove_factory(path)
@@ -197,7 +200,12 @@ class Server:
         if path in self._mounts:
             raise SettingsError(f"mount path {path!r} is taken on this server. Give another one.")
         mount = Mount(
-            path, hub=hub, pipeline=pipeline, secure=self._settings.secure, pool=self._pool
+            path,
+            hub=hub,
+            pipeline=pipeline,
+            secure=self._settings.secure,
+            pool=self._pool,
+            on_resized=self._on_resized,
         )
         self._mounts[path] = mount
         self._points.add_factory(path, mount.factory)
@@ -252,8 +260,23 @@ class Server:
             if ending is mount:
                 del self._ending[timer]
         if self._sessions is not None:
-            self._sessions.close_viewers_of(mount)
+            self._sessions.close_viewers_of(mount.has)
         mount.close()
+        return False
+
+    def _on_resized(self, ended: list[GstRtspServer.RTSPMedia]) -> bool:
+        """Have everybody who watches come again: the SDP, and what they made of it, is wrong."""
+
+        def close_viewers() -> bool:
+            self._renewing.discard(timer)
+            if self._sessions is not None:
+                self._sessions.close_viewers_of(ended.__contains__)
+            # The timer's closure would keep them.
+            ended.clear()
+            return False
+
+        timer = GLib.timeout_add(GOODBYE_MS, close_viewers)
+        self._renewing.add(timer)
         return False
 
 

@@ -157,14 +157,13 @@ class Sessions:
             if connection.client() == client:
                 connection.described = _weakly(media)
 
-    def close_viewers_of(self, mount: Mount) -> None:
-        """Close the connections of everybody who watches a mount, or is about to."""
+    def close_viewers_of(self, is_theirs: Callable[[GstRtspServer.RTSPMedia | None], bool]) -> None:
+        """Close the connections of everybody who watches such a media, or is about to."""
         for connection in list(self._connections):
             client = connection.client()
             media = [] if client is None else _session_media(client)
-            if any(mount.has(one.get_media()) for one in media) or mount.has(
-                connection.described()
-            ):
+            watched = [one.get_media() for one in media]
+            if any(is_theirs(one) for one in (*watched, connection.described())):
                 _hang_up(connection)
 
     def close(self) -> None:
