@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from backpack.settings import StreamSettings
-from backpack.streamer.size import stream_size
 
 
 @pytest.mark.parametrize(
@@ -32,4 +31,4 @@ def test_the_size_is_what_was_asked_for_or_the_frames(
     """Even, between 16 and 8192; one side that is asked for brings the other in proportion."""
     settings = StreamSettings(width=asked[0], height=asked[1])
 
-    assert stream_size(settings, *frame) == size
+    assert settings.video_size(*frame) == size

@@ -32,6 +32,8 @@ DEFAULT_MAX_FPS = 30.0
 
 HIGHEST_FPS = 240.0
 
+_SIZE_WITHOUT_FRAME = (640, 360)
+
 
 class PixelFormat(enum.Enum):
     """How the bytes of one pixel lie in memory."""
@@ -103,6 +105,35 @@ class StreamSettings:
     def max_fps(self) -> float:
         """Tell how many frames a second pass the gate at the most."""
         return DEFAULT_MAX_FPS if self.fps is None else self.fps
+
+    def video_size(self, width: int | None = None, height: int | None = None) -> tuple[int, int]:
+        """
+        Return width and height of the video: even, for 4:2:0 has no half pixels.
+
+        What was asked for counts; where only one side was, the other follows the
+        frame's shape. Otherwise the size is the frame's, an odd one less a pixel.
+
+        Args:
+            width: The first frame's width; None: there is no frame yet.
+            height: The first frame's height.
+
+        """
+        frame_width, frame_height = (
+            width or _SIZE_WITHOUT_FRAME[0],
+            height or _SIZE_WITHOUT_FRAME[1],
+        )
+        wide, high = self.width, self.height
+        if wide is None and high is None:
+            wide, high = frame_width, frame_height
+        elif wide is None and high is not None:
+            wide = round(high * frame_width / frame_height)
+        elif high is None and wide is not None:
+            high = round(wide * frame_height / frame_width)
+        return _even(wide or 0), _even(high or 0)
+
+
+def _even(side: int) -> int:
+    return min(max(side, SMALLEST_SIDE), LARGEST_SIDE) & ~1
 
 
 def _is_element_name(value: object) -> bool:

@@ -31,9 +31,9 @@ def test_between_two_processes_nothing_of_the_first_is_claimed() -> None:
     """Neither viewers nor a size: nobody knows what the next one will say."""
     numbers = StreamNumbers()
     numbers.report(REPORT)
-    assert (numbers.width, numbers.height) == (640, 480)
+    assert numbers.video_size == (640, 480)
     numbers.carry_over()
-    assert (numbers.width, numbers.height) == (None, None)
+    assert numbers.video_size is None
     assert as_stats(numbers.numbers()).viewers == 0
 
 

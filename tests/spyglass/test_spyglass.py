@@ -266,7 +266,30 @@ def test_settings_of_an_earlier_start_are_kept() -> None:
     with pytest.raises(SettingsError, match="fps=0"):
         spyglass.start_streaming(fps=0)
     assert spyglass.state is not State.STOPPED
+    spyglass.start_streaming("auto", height="auto")
+    assert (spyglass.video_fps, spyglass.video_width, spyglass.video_height) == (None, 640, None)
     spyglass.stop_streaming()
+
+
+def test_the_size_is_known_from_the_first_put_on() -> None:
+    """Also while nobody watches; a side that was asked for brings the other one in proportion."""
+    with streaming("rtsp://127.0.0.1:0/door", width=320) as spyglass:
+        spyglass.put(frame(800, 600))
+        assert (spyglass.video_width, spyglass.video_height) == (320, 240)
+    with streaming("rtsp://127.0.0.1:0/door") as spyglass:
+        assert (spyglass.video_width, spyglass.video_height) == (None, None)
+        spyglass.put(frame(801, 600))
+        assert (spyglass.video_width, spyglass.video_height) == (800, 600)
+
+
+def test_a_rate_above_the_default_one_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With how to have all frames passed on."""
+    caplog.set_level(logging.INFO, "backpack")
+    with streaming(watcher()) as spyglass, putting(spyglass, fps=120):
+        wait_for(lambda: "fps=" in caplog.text)
+        encoded = spyglass.stats().encoded
+        wait_for(lambda: spyglass.stats().encoded > encoded + 120)
+    assert caplog.text.count("put() is called") == 1
 
 
 @pytest.mark.parametrize(

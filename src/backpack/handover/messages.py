@@ -34,7 +34,7 @@ __all__ = [
     "encode",
 ]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class OpenStream(Message):
     id: int
     settings: dict[str, Any]
     outputs: list[dict[str, Any]]
+    last_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,11 @@ class StreamNumbers:
         self._report = {**self._report, **_AT_REST}
 
     @property
-    def width(self) -> int | None:
-        """The width of the video, once it is known."""
-        return self._report.get("width") or None
-
-    @property
-    def height(self) -> int | None:
-        """The height of the video, once it is known."""
-        return self._report.get("height") or None
+    def video_size(self) -> tuple[int, int] | None:
+        """Width and height of the video, once a frame was encoded; the card has its own."""
+        if not self._report.get("encoded"):
+            return None
+        return self._report["width"], self._report["height"]
 
     def numbers(self) -> dict[str, Any]:
         """Give everything under the names of `Stats`."""

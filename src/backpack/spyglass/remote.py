@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from backpack.handover.child import cpu_seconds
 from backpack.handover.messages import AttachRing, CloseStream, OpenStream, ToOutput
+from backpack.handover.notices import notify
 from backpack.handover.tenancy import Tenancy
+from backpack.spyglass.cap import RateCap
 from backpack.spyglass.numbers import StreamNumbers
 from backpack.spyglass.outputs import Correspondent
 from backpack.spyglass.state import ACCEPTING, Course, Event, State
 from backpack.spyglass.tally import Outcome
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Sequence
 
     from backpack.errors import BackpackError
@@ -29,6 +32,11 @@ __all__ = ["DRAIN_SECONDS", "RemoteStream"]
 
 DRAIN_SECONDS = 1.0
 """How long a stop waits for what was put before it to go out."""
+
+_CAPPED = (
+    "put() is called {rate:.0f} times a second, of which 30 are passed on where no fps= is given. "
+    "SpyGlass(..., fps={rate:.0f}) passes all on."
+)
 
 TELL_SECONDS = 0.5
 """How much longer it waits to be told what was not delivered."""
@@ -72,6 +80,8 @@ class RemoteStream:
         self._course = Course(reason)
         self._tenancy: Tenancy | None = None
         self._numbers = StreamNumbers()
+        # None: the rate was chosen.
+        self._cap: RateCap | None = None
         self._error: str | None = None
 
     # --- life ------------------------------------------------------------------
@@ -111,6 +121,7 @@ class RemoteStream:
         with self._lock:
             self._tenancy = tenancy
             self._numbers = StreamNumbers()
+            self._cap = None if settings.fps is not None else RateCap(settings.max_fps)
             self._error = None
             self._enter(Event.START)
         self._log_changes()
@@ -173,7 +184,7 @@ class RemoteStream:
             output.connect(functools.partial(self._say, place))
         descriptions = [output.describe() for output in self._outputs]
         messages: list[tuple[Message, Sequence[int]]] = [
-            (OpenStream(number, asdict(settings), descriptions), ())
+            (OpenStream(number, asdict(settings), descriptions, self._frames.last_size), ())
         ]
         fds = self._frames.copy_ring_fds()
         if fds:
@@ -214,6 +225,12 @@ class RemoteStream:
         with self._lock:
             self._numbers.report(message.numbers)
             self._error = message.numbers.get("error")
+            cap = self._cap
+        if cap is not None:
+            counted = self._frames.numbers()
+            rate = cap.note(time.monotonic(), counted["accepted"], counted["not_due"])
+            if rate is not None:
+                notify(self._logger, logging.INFO, _CAPPED.format(rate=rate))
 
     def _say(self, place: int, body: dict[str, Any]) -> None:
         tenancy = self._tenancy
@@ -248,10 +265,13 @@ class RemoteStream:
         course = self._course
         return course.reason or ((self._error or "") if course.state in ACCEPTING else "")
 
-    @property
-    def size(self) -> tuple[int | None, int | None]:
-        """Width and height of the video, as far as known."""
-        return self._numbers.width, self._numbers.height
+    def video_size(self, settings: StreamSettings) -> tuple[int | None, int | None]:
+        """Return width and height of the video; before the first frame, what was asked for."""
+        told = self._numbers.video_size
+        if told is not None:
+            return told
+        size = self._frames.last_size if self._frames.has_frame else None
+        return (settings.width, settings.height) if size is None else settings.video_size(*size)
 
     def numbers(self) -> dict[str, Any]:
         """Give what was told and counted, under the names of `Stats`."""

@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from backpack.errors import StateError
 from backpack.settings import StreamSettings, is_disabled
@@ -35,6 +35,8 @@ __all__ = ["SpyGlass"]
 
 _ACCEPTED = Outcome.ACCEPTED
 _STREAMING = _State.STREAMING
+
+AUTO: Final = "auto"
 
 STOP_SECONDS = 3.0
 """How long a stop may take by default."""
@@ -141,7 +143,10 @@ class SpyGlass:
     # --- life ------------------------------------------------------------------
 
     def start_streaming(
-        self, fps: float | None = None, width: int | None = None, height: int | None = None
+        self,
+        fps: float | Literal["auto"] | None = None,
+        width: int | Literal["auto"] | None = None,
+        height: int | Literal["auto"] | None = None,
     ) -> None:
         """
         Open the outputs; frames that are put from now on can be watched.
@@ -153,7 +158,8 @@ class SpyGlass:
 
         Args:
             fps: Frames per second that pass at the most. None, here and
-                below: what the constructor or an earlier start said.
+                below: what the constructor or an earlier start said; ``"auto"``:
+                as if nothing had been said.
             width: Width of the video, in pixels.
             height: Height of the video, in pixels.
 
@@ -168,7 +174,11 @@ class SpyGlass:
         """
         self._check_fork("start_streaming")
         given = {"fps": fps, "width": width, "height": height}
-        asked = {name: value for name, value in given.items() if value is not None}
+        asked = {
+            name: None if isinstance(value, str) and value == AUTO else value
+            for name, value in given.items()
+            if value is not None
+        }
         with self._life:
             # Checked first: a mistake leaves a running stream as it was.
             settings = replace(self._settings, **asked)  # type: ignore[arg-type]
@@ -328,13 +338,13 @@ class SpyGlass:
 
     @property
     def video_width(self) -> int | None:
-        """The width of the video in pixels, once it is known."""
-        return self._settings.width or self._stream.size[0]
+        """The width of the video in pixels: known from the first `put` on, or as asked for."""
+        return self._stream.video_size(self._settings)[0]
 
     @property
     def video_height(self) -> int | None:
-        """The height of the video in pixels, once it is known."""
-        return self._settings.height or self._stream.size[1]
+        """The height of the video in pixels: known from the first `put` on, or as asked for."""
+        return self._stream.video_size(self._settings)[1]
 
     def __repr__(self) -> str:
         """Show state and addresses."""

@@ -70,6 +70,7 @@ class FrameWriter:
         self._measured: RingWriter | None = None
         self._attach: Callable[[Sequence[int]], None] | None = None
         self._error: str | None = None
+        self._last_size: tuple[int, int] | None = None
         # Until when frames like the last one cost no more than a look at one
         # word of the ring, since nobody watches. 0: look closer. What is
         # counted meanwhile, without the lock, goes into the tally later: an
@@ -204,6 +205,7 @@ class FrameWriter:
                 return Outcome.AWAY
         is_idle = not writer.wanted and writer is self._measured
         writer.write(as_pixels(frame), pixel_format, stamp)
+        self._last_size = frame.shape[1], frame.shape[0]
         if is_idle:
             self._gate.note_copy(self._clock_ns() - now_ns)
         # The first one into a ring has also made it.
@@ -239,6 +241,11 @@ class FrameWriter:
     def has_frame(self) -> bool:
         """Tell whether a frame is in the ring: viewers see it at once."""
         return self._writer is not None
+
+    @property
+    def last_size(self) -> tuple[int, int] | None:
+        """Width and height of the last frame that was taken, also of an earlier stream."""
+        return self._last_size
 
     @property
     def is_wanted(self) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from backpack.encoding.trial import choose
 from backpack.errors import BackpackError
 from backpack.handover.backoff import Backoff
-from backpack.streamer.size import stream_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +51,7 @@ class EncoderChoice:
         self._patience = Backoff(5.0, 60.0)
         # What is tried for: until a frame or the card says so, the size that
         # was asked for, or a guess.
-        self._size = stream_size(settings, None, None)
+        self._size = settings.video_size()
         self._is_sure = settings.width is not None and settings.height is not None
         self.spec: EncoderSpec | None = None
         # What went wrong last.
@@ -80,7 +79,7 @@ class EncoderChoice:
         if not self.wants_size:
             return
         tried_for = self._size
-        self.note_size(stream_size(self._settings, width, height))
+        self.note_size(self._settings.video_size(width, height))
         if self._size != tried_for:
             self._choose()
 

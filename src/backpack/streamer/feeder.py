@@ -12,7 +12,6 @@ from backpack.redaction import Picture, Redaction
 from backpack.streamer.cadence import Action, Cadence
 from backpack.streamer.card import Card
 from backpack.streamer.meter import Meter
-from backpack.streamer.size import stream_size
 from backpack.streamer.times import PictureTimes, Tags
 
 if TYPE_CHECKING:
@@ -55,6 +54,9 @@ class Feeder:
         on_shown: Called, on the encoder's thread, with the number of a put
             frame that has gone to the hub.
         on_news: Called when the numbers are worth telling.
+        last_size: Width and height of the application's last frame before this
+            stream was opened, for the card: who comes before the first frame
+            then sees no other size than later. None: there was none.
 
     """
 
@@ -64,6 +66,7 @@ class Feeder:
         hub: Hub,
         choice: EncoderChoice,
         *,
+        last_size: tuple[int, int] | None,
         on_failed: Callable[[EncoderError], None],
         on_shown: Callable[[int], None],
         on_news: Callable[[], None],
@@ -76,6 +79,7 @@ class Feeder:
         self._on_news = on_news
         self._encoder: Encoder | None = None
         self._size: tuple[int, int] | None = None
+        self._last_size = last_size or (None, None)
         self._card: Card | None = None
         self._shows_card = False
         self.redaction = Redaction()
@@ -199,7 +203,7 @@ class Feeder:
         if ring is None:
             return False
         if self._size is None or self._shows_card:
-            size = stream_size(self._settings, frame.width, frame.height)
+            size = self._settings.video_size(frame.width, frame.height)
             self._choice.note_size(size)
             self._use_size(size)
             self._shows_card = False
@@ -219,7 +223,7 @@ class Feeder:
 
     def _show_card(self, tag: Tag, now_ns: int) -> bool:
         if self._size is None:
-            self._use_size(stream_size(self._settings, None, None))
+            self._use_size(self._settings.video_size(*self._last_size))
         width, height = self._size or (0, 0)
         if self._card is None:
             self._card = Card(width, height)

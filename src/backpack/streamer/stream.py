@@ -51,6 +51,8 @@ class Stream:
         on_ready: Called on the intake thread: with None when an encoder was
             found, with the error when none works any more.
         on_news: Called, on any thread, when the numbers are worth telling.
+        last_size: Width and height of the application's last frame before this
+            stream was opened. None: there was none.
 
     """
 
@@ -58,6 +60,7 @@ class Stream:
         self,
         settings: StreamSettings,
         *,
+        last_size: tuple[int, int] | None = None,
         passed_over: set[str],
         on_ready: Callable[[BackpackError | None], None],
         on_news: Callable[[], None],
@@ -84,6 +87,7 @@ class Stream:
             on_failed=self._note_failure,
             on_shown=self._note_shown,
             on_news=on_news,
+            last_size=last_size,
         )
         self._snapshots = Snapshots(self._feeder.redaction.clean, self._waker.wake)
         self._is_wanted = False

@@ -226,6 +226,7 @@ class Streamer:
                 passed_over=self._passed_over,
                 on_ready=lambda error: _later(self._on_stream_ready, number, error),
                 on_news=lambda: self.tell_news(number),
+                last_size=None if order.last_size is None else (*order.last_size,),
             )
             self._lodgers[number] = lodger = Lodger(stream)
             outputs = open_outputs(
