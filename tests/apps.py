@@ -59,13 +59,15 @@ def nothing_left_behind() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def putting(spyglass: SpyGlass, fps: float = 30, value: int = 90) -> Iterator[None]:
+def putting(
+    spyglass: SpyGlass, fps: float = 30, value: int = 90, width: int = 320, height: int = 240
+) -> Iterator[None]:
     """Put frames from another thread for the time of a block."""
     ended = threading.Event()
     errors: list[BaseException] = []
 
     def put() -> None:
-        image = frame(value=value)
+        image = frame(width, height, value)
         try:
             while not ended.wait(1 / fps):
                 spyglass.put(image)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backpack.encoding.sei import REPEAT
 from backpack.spyglass import SpyGlass
 from tests.apps import frame, putting, streaming
 from tests.clients import watching
@@ -48,6 +49,16 @@ def test_who_came_early_to_a_stream_of_the_cards_size_stays() -> None:
         for _ in range(30):
             wait_for(lambda: spyglass.put(frame(640, 360)))
         early.wait_more(10)
+
+
+def test_a_viewer_can_tell_repeats_from_frames() -> None:
+    """Card and repeats carry a message in the picture, frames do not."""
+    with streaming(URL) as spyglass, watching(spyglass.urls()[0]) as viewer:
+        assert all(REPEAT in one.data for one in viewer.wait(3))
+        with putting(spyglass, fps=30, width=640, height=360):
+            wait_for(lambda: REPEAT not in viewer.wait_more(1)[0].data)
+            assert not any(REPEAT in one.data for one in viewer.wait_more(20))
+        wait_for(lambda: REPEAT in viewer.wait_more(1)[0].data)
 
 
 def test_after_a_stop_the_last_size_is_what_early_viewers_see() -> None:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backpack.encoding.encoder import Encoder
+from backpack.encoding.sei import REPEAT, with_user_data
 from backpack.hub.unit import AccessUnit
 from backpack.redaction import Picture, Redaction
 from backpack.streamer.cadence import Action, Cadence
@@ -295,10 +296,11 @@ class Feeder:
         if tag is None:
             logger.debug("A picture came out of the encoder that did not go in.")
             return
-        self._meter.count(time.monotonic_ns(), len(encoded.data))
+        data = with_user_data(encoded.data, REPEAT) if tag.repeat else encoded.data
+        self._meter.count(time.monotonic_ns(), len(data))
         self._hub.publish(
             AccessUnit(
-                encoded.data,
+                data,
                 encoded.key,
                 encoded.pts_ns,
                 tag.wall_ns,
