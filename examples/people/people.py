@@ -1,14 +1,16 @@
 """
 Find people in a video, draw a box around each, and let others watch.
 
-Three lines concern SpyGlass, all of them in ``main``: the ``with``, ``urls``
-and ``put``. The rest is an application as it would be without it, and the
-bill at the end, which shows what those three lines cost.
+Three lines of ``main`` concern SpyGlass: the ``with`` (``streaming`` looks for
+free ports where the usual ones are taken), ``urls`` and ``put``. The rest is an
+application as it would be without it, and the bill at the end, which shows
+what those three lines cost.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from backpack.errors import BackpackError
+from backpack.errors import AddressInUseError, BackpackError
 from backpack.spyglass import SpyGlass
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 CLIP = Path(__file__).with_name("pedestrians.mp4")
 URLS = ("http://127.0.0.1:8080/people", "rtsp://127.0.0.1:8554/people")
+# Port 0 is one that is free; `urls` tells which.
+FREE_URLS = ("http://127.0.0.1:0/people", "rtsp://127.0.0.1:0/people")
 GREEN = (80, 220, 80)
 
 
@@ -117,6 +121,23 @@ def draw(frame: Frame, boxes: list[Box]) -> None:
     cv2.putText(frame, label, (12, 32), cv2.FONT_HERSHEY_SIMPLEX, 0.9, GREEN, 2, cv2.LINE_AA)
 
 
+@contextlib.contextmanager
+def streaming(urls: list[str] | None) -> Iterator[SpyGlass]:
+    """Stream to these addresses; without any to the usual ports, or to free ones."""
+    spy = SpyGlass(*(urls or URLS))
+    try:
+        spy.start_streaming()
+    except AddressInUseError:
+        if urls:
+            raise
+        spy = SpyGlass(*FREE_URLS)
+        spy.start_streaming()
+    try:
+        yield spy
+    finally:
+        spy.stop_streaming()
+
+
 class Bill:
     """
     Print what being watched costs, on one line that is rewritten in a terminal.
@@ -176,7 +197,7 @@ def main() -> None:
     end = time.monotonic() + (arguments.seconds or float("inf"))
     finder = PeopleFinder()
 
-    with SpyGlass(*(arguments.url or URLS)) as spy:
+    with streaming(arguments.url) as spy:
         print("Open in a browser, or in a player:", *spy.urls(), sep="\n  ")
         bill = Bill(spy)
         for frame in play(arguments.clip, stop):

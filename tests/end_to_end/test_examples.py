@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -58,3 +61,26 @@ def test_the_people_in_the_car_park_have_boxes_in_the_page() -> None:
         finally:
             example.terminate()
         assert example.wait(LONG) == 0
+
+
+def test_the_demo_takes_free_ports_where_the_usual_ones_are_taken() -> None:
+    """It says which; another program keeps those that everybody takes."""
+    pytest.importorskip("cv2", reason="OpenCV is not installed: script/setup --demo")
+    with contextlib.ExitStack() as taken:
+        for port in (8080, 8554):
+            # Where that is refused somebody has it already.
+            with contextlib.suppress(OSError):
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+        done = subprocess.run(
+            [sys.executable, str(PEOPLE), "--seconds", "1"],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    ports = set(re.findall(r"^  \w+://127\.0\.0\.1:(\d+)/people", done.stdout, re.MULTILINE))
+    assert len(ports) == 2
+    assert not ports & {"8080", "8554"}

@@ -98,6 +98,13 @@ exit status:
 """
 
 
+_COMPLETION_EPILOG = """\
+examples:
+  spyglass completion bash > ~/.local/share/bash-completion/completions/spyglass
+  spyglass completion zsh > ~/.zfunc/_spyglass     with fpath+=(~/.zfunc) in ~/.zshrc
+"""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser; ``command`` is the name of the module that runs what was asked."""
     parser = argparse.ArgumentParser(
@@ -107,7 +114,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spyglass {version}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (_add_serve, _add_demo, _add_doctor, _add_kvs):
+    for add in (_add_serve, _add_demo, _add_doctor, _add_kvs, _add_completion):
         add(commands)
     return parser
 
@@ -248,3 +255,9 @@ def _ports(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(
             f"{text!r}: give two ports, for example 50000-50099"
         ) from None
+
+
+def _add_completion(commands: _Commands) -> None:
+    text = "Print what a shell needs to complete command lines."
+    parser = _add_command(commands, "completion", text, _COMPLETION_EPILOG)
+    parser.add_argument("shell", choices=("bash", "zsh"), help="for which shell")
