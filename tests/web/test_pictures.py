@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import io
 import socket
 import subprocess
@@ -7,10 +8,12 @@ import threading
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 
 from backpack.gst.gi import Gst
+from backpack.streamer.card import Card
 from backpack.web.jpeg import captured_ns
 from tests.numbered import WIDTH, read
 from tests.waiting import wait_for
@@ -191,6 +194,7 @@ def test_ffmpeg_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
 def test_gstreamer_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
     """With the elements that its users have for it; a viewer is counted meanwhile."""
     serving, frames = serve(rig, stream)
+    frames.put(1)
     putter = Putter(frames)
     url = serving.url("/cam/stream.mjpg")
     pipeline = Gst.parse_launch(
@@ -219,6 +223,32 @@ def test_gstreamer_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
     wait_for(lambda: serving.viewers() == 0)
 
 
+def test_before_the_first_frame_there_is_a_card(rig: Rig, stream: NumberedStream) -> None:
+    """It looks as the one that players get, and the first frame follows it."""
+    serving, frames = serve(rig, stream)
+    card = Card(640, 360).picture
+    drawn = np.frombuffer(ctypes.string_at(card.address, 640 * 360), np.uint8)
+
+    wanted = Request(
+        serving.url("/cam/stream.mjpg").partition("?")[0],
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    with urlopen(wanted, timeout=30) as answer:
+        shown = luma(next_jpeg(answer))
+        assert shown.size == drawn.size
+        assert np.abs(shown.astype(int) - drawn).mean() < 2
+        frames.put(9)
+        assert numbers_of(luma(next_jpeg(answer))) == [9]
+
+
+def next_jpeg(answer: Any) -> bytes:
+    """Read one picture of a multipart answer."""
+    while not (line := answer.readline()).startswith(b"Content-Length:"):
+        assert line
+    answer.readline()
+    return bytes(answer.read(int(line.split(b":")[1])))
+
+
 def test_the_jpegs_end_with_the_stream(rig: Rig, stream: NumberedStream) -> None:
     """A reader sees the end and not a picture that stands still for ever."""
     serving, frames = serve(rig, stream)
@@ -240,7 +270,7 @@ def test_the_jpegs_end_with_the_stream(rig: Rig, stream: NumberedStream) -> None
 def test_a_reader_that_goes_before_the_first_frame_is_counted_out(
     rig: Rig, stream: NumberedStream
 ) -> None:
-    """Nothing is sent yet by which that would show."""
+    """Though a connection that was closed shows only when something is sent on it."""
     serving = rig.serve()
     serving.mount("/cam", stream.hub)
     with socket.create_connection(("127.0.0.1", serving.port)) as sock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backpack.web.aio import web
@@ -26,11 +27,18 @@ SEND_SECONDS = 20.0
 
 _BOUNDARY = "spyglass-frame"
 
+_CARD = Path(__file__).with_name("waiting.jpg")
+"""Says "waiting for frames", as the card of `backpack.streamer.card` does to other viewers."""
+
 
 async def send_pictures(
     request: web.BaseRequest, mount: Mount, width: int, is_there: Callable[[], bool]
 ) -> web.StreamResponse:
-    """Send a stream's newest frames, five a second at most, until either side ends."""
+    """
+    Send a stream's newest frames, five a second at most, until either side ends.
+
+    Before the first frame a card says that it is waited for.
+    """
     response = web.StreamResponse(
         headers={"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}"}
     )
@@ -43,11 +51,10 @@ async def send_pictures(
     mount.lookers += 1
     sent, sent_at = b"", 0.0
     try:
-        # Before the first frame nothing is sent that would tell that nobody is there.
         while is_there() and not _has_gone(request):
             began = time.monotonic()
-            jpeg = await mount.shot(width)
-            if jpeg is not None and (jpeg != sent or began - sent_at > AT_LEAST_SECONDS):
+            jpeg = await mount.shot(width) or sent or _CARD.read_bytes()
+            if jpeg != sent or began - sent_at > AT_LEAST_SECONDS:
                 await asyncio.wait_for(response.write(_part(jpeg)), SEND_SECONDS)
                 sent, sent_at = jpeg, began
             await asyncio.sleep(max(0.0, began + INTERVAL_SECONDS - time.monotonic()))
