@@ -77,7 +77,7 @@ def test_old_names_are_the_new_classes() -> None:
     assert names["RTSPSkyLine"] is names["RTSPSpyGlass"]
     assert issubclass(names["RTSPSkyLine"], names["SkyLine"])
     assert names["SkyLine"].State.STREAMING.name == "STREAMING"
-    assert names["USE_LAST_VALUE"] is None
+    assert names["USE_LAST_VALUE"] == -999
 
 
 def free_port() -> int:

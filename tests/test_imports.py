@@ -12,12 +12,13 @@ SOURCE = Path(__file__).parent.parent / "src" / "backpack"
 
 # What a room may import at the top of its files, besides itself. What is
 # loaded lazily, inside of functions, is the business of its own line there.
-BASE = {"errors", "packages", "settings", "stats", "redaction"}
+BASE = {"errors", "packages", "predecessor", "settings", "stats", "redaction"}
 APP = {*BASE, "handover", "spyglass"}
 STREAMING = {*BASE, "handover", "gst", "hub", "encoding"}
 ROOMS = {
     "errors": set(),
     "packages": set(),
+    "predecessor": {"errors"},
     "settings": {"errors"},
     "stats": set(),
     "redaction": {"settings"},
@@ -33,7 +34,7 @@ ROOMS = {
     "web": {*STREAMING, "spyglass", "listening", "webrtc"},
     "webrtc": STREAMING,
     "streamer": STREAMING,
-    "skyline": APP,
+    "skyline": {*APP, "predecessor"},
     "__init__": set(),
     "__main__": {"cli"},
     "cli": None,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ __all__ = [
 
 __version__ = "1.0.0"
 
-_HOMES = {
+HOMES = {
     "GstSink": "backpack.push",
     "KVSSpyGlass": "backpack.kvs",
     "RTSPServer": "backpack.rtsp",
@@ -40,14 +42,24 @@ _HOMES = {
     "SpyGlass": "backpack.spyglass",
     "WebServer": "backpack.web",
     "WebSpyGlass": "backpack.web",
+    # Asked for by panorama-backpack's own modules.
+    "lazy_property": "backpack.predecessor",
 }
+
+# An application may go on using modules of an installed panorama-backpack, which is called
+# `backpack`, too: those that we lack are found there. Where both share a folder they are here.
+for _folder in sys.path:
+    _place = f"{_folder}/backpack"
+    # By os.path: pathlib would be the most of what importing this package costs.
+    if _place not in __path__ and os.path.isfile(f"{_place}/timepiece.py"):  # noqa: PTH113
+        __path__.append(_place)
 
 # The application decides where logs go.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    home = _HOMES.get(name)
+    home = HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(home), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+from backpack.predecessor import USE_LAST_VALUE
 from backpack.spyglass import SpyGlass
 
 __all__ = ["USE_LAST_VALUE", "SkyLine"]
@@ -15,6 +16,3 @@ warnings.warn(  # deprecated in 1.0 - 2026-11-22
 )
 
 SkyLine = SpyGlass
-
-USE_LAST_VALUE = None
-"""What to give `start_streaming` for a value that an earlier start said: nothing."""

@@ -14,7 +14,7 @@ OURS = Path(backpack.__file__).parent
 def _install(folder: Path, name: str, *, top_level: bool) -> None:
     """Lay a distribution out as pip does, with the package `backpack`."""
     (folder / "backpack").mkdir(parents=True)
-    (folder / "backpack" / "__init__.py").touch()
+    (folder / "backpack" / "__init__.py").write_text("HOMES = {}\n")
     info = folder / f"{name.replace('-', '_')}-0.3.2.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.3.2\n")
@@ -27,12 +27,12 @@ def test_a_distribution_with_our_import_name_is_found(tmp_path: Path) -> None:
     """It is named with its version and the command that removes it, whatever files it has."""
     for top_level in (True, False):
         folder = tmp_path / str(top_level)
-        _install(folder, "panorama-backpack", top_level=top_level)
+        _install(folder, "other-backpack", top_level=top_level)
 
         (other,) = other_owners([str(folder)])
 
-        assert (other["name"], other["version"]) == ("panorama-backpack", "0.3.2")
-        assert "pip uninstall panorama-backpack" in other["remedy"]
+        assert (other["name"], other["version"]) == ("other-backpack", "0.3.2")
+        assert "pip uninstall other-backpack" in other["remedy"]
         assert "again" not in other["remedy"]
 
 
@@ -65,7 +65,7 @@ def test_we_are_no_conflict_with_ourselves(tmp_path: Path) -> None:
 
 def test_the_doctor_warns_of_another_backpack(tmp_path: Path) -> None:
     """The report names it, and the remedy, and does not fail for it alone."""
-    _install(tmp_path, "panorama-backpack", top_level=True)
+    _install(tmp_path, "other-backpack", top_level=True)
     path = f"{OURS.parent}:{tmp_path}"
     done = subprocess.run(
         [sys.executable, "-m", "backpack.cli", "doctor"],
@@ -75,8 +75,21 @@ def test_the_doctor_warns_of_another_backpack(tmp_path: Path) -> None:
         check=True,
     )
 
-    assert "warning panorama-backpack" in done.stdout
-    assert "pip uninstall panorama-backpack" in done.stdout
+    assert "warning other-backpack" in done.stdout
+    assert "pip uninstall other-backpack" in done.stdout
+
+
+def test_panorama_backpack_is_no_conflict_unless_it_took_a_file_of_ours(tmp_path: Path) -> None:
+    """Whether it overwrote it as it came or removed it as it went, one command mends it."""
+    _install(tmp_path, "panorama-backpack", top_level=True)
+    ours = tmp_path / "backpack"
+    assert other_owners([str(tmp_path)], ours) == []
+
+    for spoil in (lambda: (ours / "__init__.py").write_text("''"), (ours / "__init__.py").unlink):
+        spoil()
+        (other,) = other_owners([str(tmp_path)], ours)
+        assert other["name"] == "panorama-backpack"
+        assert "--force-reinstall --no-deps backpack-spyglass" in other["remedy"]
 
 
 def test_variables_that_change_what_is_found_are_named() -> None:

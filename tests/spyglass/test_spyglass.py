@@ -266,7 +266,7 @@ def test_settings_of_an_earlier_start_are_kept() -> None:
     with pytest.raises(SettingsError, match="fps=0"):
         spyglass.start_streaming(fps=0)
     assert spyglass.state is not State.STOPPED
-    spyglass.start_streaming("auto", height="auto")
+    spyglass.start_streaming(None, height=None)
     assert (spyglass.video_fps, spyglass.video_width, spyglass.video_height) == (None, 640, None)
     spyglass.stop_streaming()
 

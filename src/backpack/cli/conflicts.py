@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from backpack.predecessor import repair_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,6 +18,8 @@ __all__ = ["disturbing_variables", "other_owners"]
 
 _OURS: Final = "backpack-spyglass"
 _NAME: Final = "backpack"
+# Works beside us: `backpack.__init__` finds its modules.
+_PREDECESSOR: Final = "panorama-backpack"
 
 _DROPPED: Final = "kept from the streaming process; here it may hide the system's libraries"
 _PASSED: Final = "passed on to the streaming process"
@@ -51,8 +56,11 @@ def other_owners(
 
     """
     folders = list(dict.fromkeys(sys.path if path is None else path))
-    distributions = [_owner(found, ours) for found in _distributions(folders)]
-    known = {owner["place"] for owner in distributions}
+    found = list(_distributions(folders))
+    known = {str(one.locate_file(_NAME)) for one in found}
+    distributions = _overwritten(ours) + [
+        _owner(one, ours) for one in found if _name_of(one) != _PREDECESSOR
+    ]
     folders_only = [
         {
             "name": str(place),
@@ -68,9 +76,28 @@ def other_owners(
 
 def _distributions(folders: list[str]) -> Iterable[importlib.metadata.Distribution]:
     for found in importlib.metadata.distributions(path=folders):
-        name = (found.metadata["Name"] or "").lower().replace("_", "-")
-        if name != _OURS and _NAME in _top_levels(found):
+        if _name_of(found) != _OURS and _NAME in _top_levels(found):
             yield found
+
+
+def _name_of(distribution: importlib.metadata.Distribution) -> str:
+    return (distribution.metadata["Name"] or "").lower().replace("_", "-")
+
+
+def _overwritten(ours: Path) -> list[dict[str, str]]:
+    """Find out whether panorama-backpack, as it came or as it went, took our first file along."""
+    first = ours / "__init__.py"
+    with contextlib.suppress(OSError):
+        if "HOMES" in first.read_text("utf-8"):
+            return []
+    return [
+        {
+            "name": _PREDECESSOR,
+            "version": "",
+            "place": str(first),
+            "remedy": f"It has overwritten or removed this file of ours. Run: {repair_command()}.",
+        }
+    ]
 
 
 def _top_levels(distribution: importlib.metadata.Distribution) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -120,6 +121,8 @@ def as_output(given: object, *, allow_anonymous: bool, required: bool = False) -
     if not isinstance(given, str):
         if isinstance(given, Output) and not isinstance(given, type):
             return given
+        if isinstance(given, logging.Logger):
+            raise SettingsError("Give the logger by its name: parent_logger=...")
         raise SettingsError(
             f"{given!r} is no output. Give a URL such as 'rtsp://127.0.0.1:8554/door', or an "
             "object such as GstSink(...)."

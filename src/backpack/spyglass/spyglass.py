@@ -9,9 +9,16 @@ import os
 import threading
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from backpack.errors import StateError
+from backpack.predecessor import (
+    PIPELINE_HOOKS,
+    USE_LAST_VALUE,
+    check_hooks,
+    warn_if_overwritten,
+    warn_of_warmup,
+)
 from backpack.settings import StreamSettings, is_disabled
 from backpack.spyglass.numbers import as_stats
 from backpack.spyglass.outputs import Correspondent, as_output, report_failures
@@ -35,8 +42,6 @@ __all__ = ["SpyGlass"]
 
 _ACCEPTED = Outcome.ACCEPTED
 _STREAMING = _State.STREAMING
-
-AUTO: Final = "auto"
 
 STOP_SECONDS = 3.0
 """How long a stop may take by default."""
@@ -93,6 +98,9 @@ class SpyGlass:
 
     State: ClassVar[type[_State]] = _State
 
+    FPS_METER_WARMUP_FRAMES: ClassVar[int] = 0
+    """How many frames are thrown away to measure the rate: none. Setting it changes nothing."""
+
     def __init__(  # noqa: PLR0913 - every setting has a name
         self,
         *outputs: str | Output,
@@ -109,6 +117,8 @@ class SpyGlass:
         required: bool = False,
         allow_anonymous: bool = False,
     ) -> None:
+        check_hooks(type(self), PIPELINE_HOOKS)
+        warn_if_overwritten()
         name = type(self).__name__
         self.logger = (
             parent_logger.getChild(name)
@@ -140,13 +150,18 @@ class SpyGlass:
         self._life = threading.Lock()
         _instances.add(self)
 
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 - passed on
+        """Warn of a setting of panorama-backpack that has no effect any more."""
+        super().__init_subclass__(**options)
+        warn_of_warmup(cls)
+
     # --- life ------------------------------------------------------------------
 
     def start_streaming(
         self,
-        fps: float | Literal["auto"] | None = None,
-        width: int | Literal["auto"] | None = None,
-        height: int | Literal["auto"] | None = None,
+        fps: float | None = USE_LAST_VALUE,
+        width: int | None = USE_LAST_VALUE,
+        height: int | None = USE_LAST_VALUE,
     ) -> None:
         """
         Open the outputs; frames that are put from now on can be watched.
@@ -157,9 +172,9 @@ class SpyGlass:
         is fixed until the next start, and made even.
 
         Args:
-            fps: Frames per second that pass at the most. None, here and
-                below: what the constructor or an earlier start said; ``"auto"``:
-                as if nothing had been said.
+            fps: Frames per second that pass at the most. None, here and below:
+                as if no value had ever been given. `USE_LAST_VALUE`: what the
+                constructor or an earlier start said.
             width: Width of the video, in pixels.
             height: Height of the video, in pixels.
 
@@ -174,11 +189,7 @@ class SpyGlass:
         """
         self._check_fork("start_streaming")
         given = {"fps": fps, "width": width, "height": height}
-        asked = {
-            name: None if isinstance(value, str) and value == AUTO else value
-            for name, value in given.items()
-            if value is not None
-        }
+        asked = {name: value for name, value in given.items() if value != USE_LAST_VALUE}
         with self._life:
             # Checked first: a mistake leaves a running stream as it was.
             settings = replace(self._settings, **asked)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from backpack.kvs.credentials.credentials import Credentials
 from backpack.kvs.credentials.file import CredentialsFile, write_environment
 from backpack.kvs.credentials.keeper import Keeper
 from backpack.kvs.credentials.trouble import CredentialsError
+from backpack.predecessor import check_hooks
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -25,6 +27,14 @@ __all__ = [
     "KVSFileCredentialsHandler",
     "KVSInlineCredentialsHandler",
 ]
+
+
+_INSTEAD = "Override get_credentials(), and return the credentials from there; see docs/porting.md."
+_OLD_HOOKS = {
+    "_save_credentials": _INSTEAD,
+    "plugin_config": _INSTEAD,
+    "plugin_config_mask": _INSTEAD,
+}
 
 
 class KVSCredentialsHandler:
@@ -73,6 +83,7 @@ class KVSCredentialsHandler:
         aws_session_token: str | None = None,
         session: Session | None = None,
     ) -> None:
+        check_hooks(type(self), _OLD_HOOKS)
         self.logger = logging.getLogger("backpack.kvs.credentials")
         if parent_logger is not None:
             self.logger = parent_logger.getChild(type(self).__name__)
@@ -97,6 +108,14 @@ class KVSCredentialsHandler:
 
         """
         return self._static or self._chain.get()
+
+    def check_refresh(self) -> None:
+        """Do nothing: credentials are renewed by themselves. Deprecated."""
+        warnings.warn(  # deprecated in 1.0 - 2026-11-27
+            "check_refresh() is not needed any more: credentials are renewed by themselves.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
 
     def forget(self) -> None:
         """Hear that AWS refused the credentials: `get_credentials` is called next."""
