@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +11,7 @@ from backpack.handover.tenancy import Tenancy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,3 +45,20 @@ def _signals_as_in_a_terminal() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_error_in_a_callback() -> Iterator[None]:
+    """Let a test fail where GLib has called a function that raised: it prints that, and goes on."""
+    raised: list[str] = []
+
+    def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        raised.append("".join(traceback.format_exception(kind, error, trace)))
+        # Where Python keeps the last error, with everything that its frames hold.
+        for name in ("last_exc", "last_value", "last_traceback"):
+            setattr(sys, name, None)
+
+    before, sys.excepthook = sys.excepthook, note
+    yield
+    sys.excepthook = before
+    assert not raised, "\n".join(raised)

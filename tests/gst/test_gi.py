@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,17 @@ def test_an_old_gstreamer_is_refused() -> None:
         gi.check_version((1, 18, 4))
     gi.check_version((1, 20, 0))
     gi.check_version((1, 26, 1))
+
+
+def test_no_structure_of_caps_or_events_is_asked_for() -> None:
+    """From GStreamer 1.26 on Python gets a wrapper for it, which has none of its methods."""
+    root = Path(__file__).parents[2]
+    call = "get_" + "structure("
+    files = [
+        file
+        for place in ("src", "tests", "benchmarks", "examples")
+        for file in (root / place).rglob("*.py")
+    ]
+
+    assert files
+    assert [str(file) for file in files if call in file.read_text("utf-8")] == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from backpack.errors import PipelineError
 from backpack.gst.factory import link, make
-from backpack.gst.gi import GLib, Gst
+from backpack.gst.gi import GLib, Gst, GstVideo
 from backpack.gst.webrtc import GstSdp, GstWebRTC
 from backpack.webrtc.answer import read_candidate, write_answer
 from backpack.webrtc.feed import Feed
@@ -39,7 +39,6 @@ LARGEST_PACKET_BYTES = 1200
 """Fits through tunnels too (RFC 8835 leaves it open; browsers send as much)."""
 
 _CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
-_FORCE_KEY_UNIT = "GstForceKeyUnit"
 
 _OVER = (
     GstWebRTC.WebRTCPeerConnectionState.FAILED,
@@ -343,8 +342,7 @@ class Peer:
 
     def _notice_wish(self, _: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
         event = info.get_event()
-        structure = event.get_structure() if event is not None else None
-        if structure is not None and structure.get_name() == _FORCE_KEY_UNIT:
+        if event is not None and GstVideo.video_event_is_force_key_unit(event):
             self._feed.wish_key_frame()
         return Gst.PadProbeReturn.OK
 
