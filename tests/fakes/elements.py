@@ -289,15 +289,21 @@ class CountingVa(StandIn):
         super().__init__()
         self.first_ns: int | None = None
         self.put_out = 0
+        self.is_pushing = False
         self.filter.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, self.on_unit)
 
-    def on_unit(self, _pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
-        """Replace the time."""
-        buffer = info.get_buffer()
+    def on_unit(self, pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        """Replace the time, in a copy: the pad holds the one that came, so that it is read-only."""
+        if self.is_pushing:
+            return Gst.PadProbeReturn.OK
+        buffer = info.get_buffer().copy_deep()
         self.first_ns = buffer.pts if self.first_ns is None else self.first_ns
         buffer.pts = self.first_ns + self.put_out * Gst.SECOND // 30
         self.put_out += 1
-        return Gst.PadProbeReturn.OK
+        self.is_pushing = True
+        pad.push(buffer)
+        self.is_pushing = False
+        return Gst.PadProbeReturn.DROP
 
 
 class StrictV4l2(StandIn):
