@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 
 __all__ = ["notify"]
@@ -27,9 +28,25 @@ def notify(logger: logging.Logger, level: int, text: str, *, always: bool = Fals
 
     """
     logger.log(level, "%s", text)
-    if not _shows(logger, level if always else logging.CRITICAL) and sys.stderr is not None:
+    if not _shows(logger, level if always else logging.CRITICAL):
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"SpyGlass: {text}\n")
+            _write(f"SpyGlass: {text}\n")
+
+
+def _write(text: str) -> None:
+    """
+    Write to standard error, or to what the application has put in its place, if anything.
+
+    Past Python's own buffer: what cannot be written, since the descriptor is closed or
+    nobody reads it, would stay there. At its end the application would write it into
+    whatever has that descriptor by then, or end with status 120 (Python 3.13).
+    """
+    own = sys.__stderr__
+    if own is not None and sys.stderr is own:
+        own.flush()
+        os.write(own.fileno(), text.encode(own.encoding, "backslashreplace"))
+    elif sys.stderr is not None:
+        sys.stderr.write(text)
 
 
 def _shows(logger: logging.Logger, level: int) -> bool:
