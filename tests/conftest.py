@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import traceback
@@ -62,3 +63,12 @@ def _no_error_in_a_callback() -> Iterator[None]:
     yield
     sys.excepthook = before
     assert not raised, "\n".join(raised)
+
+
+@pytest.fixture(autouse=True)
+def _log_level_of_before() -> Iterator[None]:
+    """Restore what a streaming process or a command in this process has set, for later tests."""
+    logger = logging.getLogger("backpack")
+    before = logger.level
+    yield
+    logger.setLevel(before)
