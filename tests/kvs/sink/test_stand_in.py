@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REFERENCE = Path(network.__file__).with_name("properties.txt")
 TIME = re.compile(r"(Integer64\. Range: 0 - 18446744073709551615 Default: )\d+")
+SIGNAL = re.compile(r'^(  "[\w-]+") +(:|->) .*\(.*')
 
 
 def run(stand_in: Build, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -39,12 +40,23 @@ def run(stand_in: Build, *command: str, **variables: str) -> subprocess.Complete
 def test_it_is_described_as_the_real_one_is(stand_in: Build) -> None:
     """Properties, their types, ranges, defaults and flags, pads, caps and signals, word by word."""
     found = run(stand_in, "gst-inspect-1.0", "--no-colors", "kvssink").stdout
+    # GStreamer 1.26's tool says of a sink that it is one.
+    found = found.replace("Element Flags:\n  - SINK\n", "")
     lines = [line for line in found.splitlines() if not line.startswith("  Filename ")]
     reference = REFERENCE.read_text().splitlines()
 
-    # When an element was made is the default of one property.
-    plain, real = ([TIME.sub(r"\1", line) for line in text] for text in (lines, reference))
-    assert [line for line in plain if line.strip()] == [line for line in real if line.strip()]
+    assert plain(lines) == plain(reference)
+
+
+def plain(lines: list[str]) -> list[str]:
+    """
+    Give what is the same whenever an element was made, and whichever tool describes it.
+
+    The time is the default of one property. How a signal's handler is declared in C, before
+    its arguments, and how lines are indented depends on the tool.
+    """
+    bare = [SIGNAL.sub(r"\1", TIME.sub(r"\1", line)) for line in lines]
+    return [" ".join(line.split()) for line in bare if line.strip()]
 
 
 def test_without_its_libraries_it_is_not_there(stand_in: Build) -> None:
