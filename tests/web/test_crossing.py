@@ -17,8 +17,10 @@ def test_a_thread_that_hangs_is_left_behind(
     """Closing does not wait for it for ever, and says so."""
     monkeypatch.setattr(crossing_module, "END_SECONDS", 0.05)
     crossing = Crossing()
-    go_on = threading.Event()
+    hangs, go_on = threading.Event(), threading.Event()
+    crossing.call(hangs.set)
     crossing.call(go_on.wait)
+    assert hangs.wait(30)
 
     crossing.close()
 
@@ -27,6 +29,8 @@ def test_a_thread_that_hangs_is_left_behind(
     go_on.set()
     crossing._thread.join(30)
     assert not crossing._thread.is_alive()
-    # What was to be cancelled is, before the loop is closed.
-    crossing.loop.run_until_complete(asyncio.sleep(0))
+    # Round by round, since what was to cancel everything would cancel a task of ours, too.
+    while asyncio.all_tasks(crossing.loop):
+        crossing.loop.call_soon(crossing.loop.stop)
+        crossing.loop.run_forever()
     crossing.loop.close()
