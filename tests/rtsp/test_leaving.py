@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import random
@@ -244,6 +245,34 @@ def test_endless_requests_do_not_grow_memory(serving: Serving) -> None:
     )
     send_until_refused(serving.port, start, b"x" * 100_000, 30)
     send_until_refused(serving.port, start, b"X-A: b\r\n" * 10_000, 30)
+
+    assert memory_mb() - before < 40
+    assert len(read_frames(serving.url(), 3)) == 3
+
+
+def test_a_tunnel_without_an_end_does_not_grow_memory(serving: Serving) -> None:
+    """Requests that come in by a POST of their own are counted and cut as all others are."""
+    read_frames(serving.url(), 3)
+    cookie = b"x-sessioncookie: endless\r\nPragma: no-cache\r\n"
+    get = b"GET /cam HTTP/1.0\r\n" + cookie + b"Accept: application/x-rtsp-tunnelled\r\n\r\n"
+    post = (
+        b"POST /cam HTTP/1.0\r\n"
+        + cookie
+        + (b"Content-Type: application/x-rtsp-tunnelled\r\nContent-Length: 2000000000\r\n\r\n")
+    )
+    request = b"SET_PARAMETER " + serving.url().encode() + b" RTSP/1.0\r\nCSeq: 1\r\n"
+    before = memory_mb()
+    with socket.create_connection(("127.0.0.1", serving.port), 10) as answers:
+        answers.sendall(get)
+        assert answers.recv(1000).startswith(b"HTTP/1.0 200")
+        send_until_refused(
+            serving.port,
+            post + base64.b64encode(request + b"X" * (-len(request) % 3)),
+            base64.b64encode(b"X-A: b\r\n" * 3_000),
+            150,
+        )
+        answers.settimeout(10)
+        assert not answers.recv(1000)
 
     assert memory_mb() - before < 40
     assert len(read_frames(serving.url(), 3)) == 3

@@ -101,6 +101,9 @@ class _Connection:
     connected_ns: int
     # Since when it has had no session.
     idle_since_ns: int
+    # The connection that its requests come by, where it is tunnelled through HTTP: the other one
+    # then only carries answers.
+    tunnel: Gio.Socket | None = None
     # What it was last told about. Written by the client's thread.
     described: Callable[[], GstRtspServer.RTSPMedia | None] = lambda: None
     # Whether the last sweep found that nothing is sent to it any more.
@@ -203,16 +206,19 @@ def allowed_bytes(seconds: float) -> int:
 
 
 def _why_gone(connection: _Connection, now_ns: int) -> str | None:
+    client = connection.client()
+    if client is None:
+        return None
+    connection.tunnel = _tunnel_of(client, connection.socket)
     traffic = _traffic_of(connection.socket)
     if traffic is not None:
         acknowledged, received, waiting = traffic
         if connection.buffer.stalled(now_ns, acknowledged=acknowledged, waiting=waiting):
             return "stopped reading"
+        sent = _traffic_of(connection.tunnel)
+        received += 0 if sent is None else sent[1]
         if received > allowed_bytes((now_ns - connection.connected_ns) / 1e9):
             return "sent more than a player does"
-    client = connection.client()
-    if client is None:
-        return None
     media = _session_media(client)
     if not media and not client.session_filter(None):
         if now_ns - connection.idle_since_ns > IDLE_NS:
@@ -250,11 +256,11 @@ def _hang_up(connection: _Connection) -> None:
     RTSPClient.close from here would pull the connection from under a thread
     that may be reading from it: GStreamer 1.22 then spins for ever.
     """
-    if connection.socket is None:
-        return
-    # An error says that it is closed already.
-    with contextlib.suppress(GLib.Error):
-        connection.socket.shutdown(shutdown_read=True, shutdown_write=True)
+    for one in (connection.socket, connection.tunnel):
+        if one is not None:
+            # An error says that it is closed already.
+            with contextlib.suppress(GLib.Error):
+                one.shutdown(shutdown_read=True, shutdown_write=True)
 
 
 def _waiting_bytes(connected: socket.socket) -> int:
@@ -268,6 +274,12 @@ def _socket_of(client: GstRtspServer.RTSPClient) -> Gio.Socket | None:
     if found is not None:
         found.set_option(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     return found
+
+
+def _tunnel_of(client: GstRtspServer.RTSPClient, answers: Gio.Socket | None) -> Gio.Socket | None:
+    connection = client.get_connection()
+    requests = None if connection is None else connection.get_read_socket()
+    return None if requests is answers else requests
 
 
 def _weakly(one: GstRtspServer.RTSPClient | GstRtspServer.RTSPMedia) -> Callable[[], Any]:
