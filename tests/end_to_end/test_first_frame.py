@@ -55,9 +55,10 @@ def test_a_viewer_can_tell_repeats_from_frames() -> None:
     """Card and repeats carry a message in the picture, frames do not."""
     with streaming(URL) as spyglass, watching(spyglass.urls()[0]) as viewer:
         assert all(REPEAT in one.data for one in viewer.wait(3))
-        with putting(spyglass, fps=30, width=640, height=360):
-            wait_for(lambda: REPEAT not in viewer.wait_more(1)[0].data)
-            assert not any(REPEAT in one.data for one in viewer.wait_more(20))
+        before = len(viewer.frames)
+        with putting(spyglass, width=640, height=360):
+            # Where the machine stands still for a second there are repeats among them.
+            wait_for(lambda: sum(REPEAT not in one.data for one in viewer.frames[before:]) > 20)
         wait_for(lambda: REPEAT in viewer.wait_more(1)[0].data)
 
 

@@ -51,16 +51,6 @@ def test_a_card_is_shown_before_the_first_frame(stage: Stage, protocol: str) -> 
     assert spyglass.stats().accepted <= putter.last
 
 
-def test_the_card_gives_way_to_frames_of_any_size(stage: Stage) -> None:
-    """The card has a size of its own where none was said; the first frame's is used from then."""
-    spyglass = stage.spyglass()
-    _, viewer = first_picture(stage, spyglass.urls()[0])
-    putter = stage.putter(spyglass, fps=10, width=400, height=304)
-
-    wait_for(lambda: len(viewer.frames[-1].data) == 400 * 304 and putter.last > 3)
-    assert read(viewer.wait_more(1)[0].data, 400)
-
-
 def test_the_first_picture_comes_soon_whatever_the_application_does(stage: Stage) -> None:
     """At 30 frames a second, at one in five seconds, and in a pause."""
     spyglass = stage.spyglass()

@@ -433,3 +433,20 @@ def test_who_has_left_is_forgotten_between_two_sweeps(
         assert client.describe().status == 200
         assert stream.hub.reader_count == 1
     until(lambda: stream.hub.reader_count == 0)
+
+
+def test_nobody_is_refused_while_others_leave(serving: Serving) -> None:
+    """Whoever asks while the last viewer's media is taken down gets another media, and no 503."""
+    answers: list[int] = []
+
+    def visit() -> None:
+        for _ in range(25):
+            with RawClient(serving.url()) as client:
+                answers.append(client.describe().status)
+
+    threads = [threading.Thread(target=visit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 100

@@ -24,6 +24,12 @@ FORGET_NS = 10_000_000_000
 RTCP_INTERVAL_NS = 1_000_000_000
 """A newcomer learns the capture time from the first sender report: soon, not within 5 s."""
 
+_LEAVING = (
+    GstRtspServer.RTSPMediaStatus.UNPREPARED,
+    GstRtspServer.RTSPMediaStatus.UNPREPARING,
+    GstRtspServer.RTSPMediaStatus.ERROR,
+)
+
 _TCP_QUEUE_NS = 10_000_000_000
 _TCP_QUEUE_BYTES = 32 * 1024 * 1024
 
@@ -32,9 +38,17 @@ class _SharedFactory(GstRtspServer.RTSPMediaFactory):
     """Make one media for a path, however clients spell the rest of its URL."""
 
     generation = 0
+    is_leaving: Callable[[], bool] = staticmethod(lambda: False)
 
     def do_gen_key(self, url: GstRtsp.RTSPUrl) -> str:  # noqa: ARG002 - GStreamer's signature
-        """Decide which clients share a media: by default those that name the same port."""
+        """
+        Decide which clients share a media: by default those that name the same port.
+
+        A media that is being taken down, after its last viewer, is shared no more: who
+        got it would be answered 503.
+        """
+        if self.is_leaving():
+            self.generation += 1
         return f"shared-{self.generation}"
 
 
@@ -83,6 +97,7 @@ class Mount:
         # What media that have ended lost.
         self._lost_before = 0
         self.factory = _SharedFactory()
+        self.factory.is_leaving = self._has_leaving_media
         self.factory.set_launch(LAUNCH if pipeline is None else pipeline)
         self.factory.set_shared(True)
         self.factory.set_protocols(_protocols(secure=secure))
@@ -158,6 +173,13 @@ class Mount:
         self.factory.disconnect(self._handler)
         for media in self._media():
             self._on_unprepared(media)
+
+    def _has_leaving_media(self) -> bool:
+        """Whether a media is being taken down, or was. Clients' thread."""
+        with self._lock:
+            # To ask for the status of one that prepares would wait for it.
+            known = [one for one in self._feeds if one not in self._preparing]
+        return any(one.get_status() in _LEAVING for one in known)
 
     def _media(self) -> list[GstRtspServer.RTSPMedia]:
         with self._lock:
