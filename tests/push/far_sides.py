@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PIPELINES", "FarSide", "free_port", "listening"]
+__all__ = ["FFMPEG", "PIPELINES", "FarSide", "free_port", "listening"]
 
 PIPELINES: Final = {
     "tcp": "h264parse config-interval=-1 ! tcpclientsink host={host} port={port} sync=false",
@@ -23,7 +23,7 @@ PIPELINES: Final = {
 }
 """Pipelines that send to a host and a port, by kind."""
 
-_FFMPEG: Final = ["ffmpeg", "-v", "error", "-probesize", "100000", "-analyzeduration", "1000000"]
+FFMPEG: Final = ["ffmpeg", "-v", "error", "-probesize", "100000", "-analyzeduration", "1000000"]
 _INPUTS: Final = {
     "tcp": ["-f", "h264", "-i", "tcp://127.0.0.1:{port}?listen=1"],
     "srt": ["-i", "srt://127.0.0.1:{port}?mode=listener"],
@@ -45,7 +45,7 @@ class FarSide:
             command = [sys.executable, str(server), str(port), *login]
         else:
             source = [part.format(port=port) for part in _INPUTS[kind]]
-            command = [*_FFMPEG, *source, "-an", "-f", "framemd5", "-flush_packets", "1", "-"]
+            command = [*FFMPEG, *source, "-an", "-f", "framemd5", "-flush_packets", "1", "-"]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

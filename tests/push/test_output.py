@@ -12,7 +12,7 @@ import pytest
 from backpack.push import GstSink
 from tests.apps import SOURCE, State, nothing_left_behind, putting, streaming
 from tests.clients import RawClient
-from tests.push.far_sides import PIPELINES, free_port, listening
+from tests.push.far_sides import FFMPEG, PIPELINES, free_port, listening
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -143,18 +143,18 @@ def test_a_listening_socket_waits_for_its_first_caller_as_long_as_it_takes() -> 
         "h264parse config-interval=-1 ! mpegtsmux alignment=7 "
         f"! srtsink uri=srt://127.0.0.1:{port}?mode=listener"
     )
-    with streaming(server, fps=240) as spyglass, putting(spyglass, fps=200):
+    with streaming(server, fps=60) as spyglass, putting(spyglass, fps=60):
         # By then nothing has been taken for a while, and pictures are lost.
         wait_for(lambda: spyglass.stats().lost > 10)
         caller = subprocess.Popen(
             [
-                *("ffmpeg", "-v", "error", "-i", f"srt://127.0.0.1:{port}"),
+                *(*FFMPEG, "-i", f"srt://127.0.0.1:{port}"),
                 *("-frames:v", "3", "-an", "-f", "null", "-"),
             ],
             stdin=subprocess.DEVNULL,
         )
         try:
-            assert caller.wait(30) == 0
+            assert caller.wait(60) == 0
         finally:
             caller.kill()
             caller.wait()
