@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from backpack.gst.gi import Gst
+from tests.ffmpeg import passthrough
 from tests.streams import launch
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def ffmpeg_frames(
     done = subprocess.run(
         [
             *("ffmpeg", "-hide_banner", "-loglevel", "error", "-rtsp_transport", protocol),
-            *("-i", url, "-frames:v", str(count), "-vsync", "passthrough"),
+            *("-i", url, "-frames:v", str(count), *passthrough()),
             *("-f", "rawvideo", "-pix_fmt", "gray", "-"),
         ],
         stdin=subprocess.DEVNULL,

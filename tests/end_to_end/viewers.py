@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.ffmpeg import passthrough
 from tests.numbered import read
 from tests.waiting import PATIENCE, wait_for
 
@@ -36,7 +37,7 @@ class Ffmpeg:
             [
                 *("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"),
                 *("-fpsprobesize", "0", "-rtsp_transport", protocol, *options, "-i", url),
-                *("-vsync", "passthrough", "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", "-"),
+                *(*passthrough(), "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", "-"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

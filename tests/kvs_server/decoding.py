@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests import numbered
+from tests.ffmpeg import passthrough
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ def decoded(data: bytes, width: int, height: int, *, form: str = "h264") -> list
         form: What ffmpeg calls its form: "h264" or "matroska".
 
     """
-    command = ["ffmpeg", "-v", "error", "-f", form, "-i", "-", "-vsync", "passthrough"]
+    command = ["ffmpeg", "-v", "error", "-f", form, "-i", "-", *passthrough()]
     command += ["-f", "rawvideo", "-pix_fmt", "gray", "-"]
     done = subprocess.run(command, input=data, capture_output=True, check=True, timeout=120)
     if done.stderr:

@@ -15,6 +15,7 @@ import numpy as np
 from backpack.gst.gi import Gst
 from backpack.streamer.card import Card
 from backpack.web.jpeg import captured_ns
+from tests.ffmpeg import passthrough
 from tests.numbered import WIDTH, read
 from tests.waiting import wait_for
 from tests.web.rig import TOKEN
@@ -173,7 +174,7 @@ def test_ffmpeg_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
         done = subprocess.run(
             [
                 *("ffmpeg", "-v", "error", "-i", serving.url("/cam/stream.mjpg"), "-frames:v", "6"),
-                *("-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-"),
+                *(*passthrough(), "-f", "rawvideo", "-pix_fmt", "gray", "-"),
             ],
             capture_output=True,
             check=True,
