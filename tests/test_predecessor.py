@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
+import numpy as np
 import pytest
 
 from backpack.errors import SettingsError
@@ -53,11 +55,13 @@ def install(path: Path, folder: Path) -> None:
         shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
 
 
-def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    code: str, *folders: Path, options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run an application that finds packages in these folders."""
     path = ":".join(map(str, folders))
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, *options, "-c", code],
         env={"PYTHONPATH": path, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
@@ -90,6 +94,24 @@ def test_where_the_old_package_came_last_a_warning_says_what_mends_it(
     assert REPAIR in done.stderr
     doctor = run("from backpack.cli.main import main; main(['doctor'])", tmp_path)
     assert REPAIR in doctor.stdout
+
+
+def test_streaming_works_where_the_old_package_took_our_first_file_along(
+    wheel: Path, tmp_path: Path
+) -> None:
+    """As it does when it is uninstalled: its list of files names that one."""
+    install(OURS, tmp_path)
+    install(wheel, tmp_path)
+    (tmp_path / "backpack" / "__init__.py").unlink()
+    # Without the environment's own folders, in which this very checkout is installed.
+    needed = [Path(module.__file__ or "").parents[1] for module in (np, aiohttp)]
+    done = run(
+        "from backpack.spyglass import SpyGlass; import backpack.web.site; SpyGlass()",
+        *(tmp_path, *needed),
+        options=("-S",),
+    )
+    assert done.returncode == 0, done.stderr
+    assert REPAIR in done.stderr
 
 
 def test_every_name_of_the_old_package_is_in_the_table(wheel: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from backpack.version import __version__
+
 if TYPE_CHECKING:
     from backpack.kvs import KVSSpyGlass
     from backpack.push import GstSink
@@ -31,8 +33,6 @@ __all__ = [
     "WebSpyGlass",
     "__version__",
 ]
-
-__version__ = "1.0.0"
 
 HOMES = {
     "GstSink": "backpack.push",

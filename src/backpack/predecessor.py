@@ -82,8 +82,8 @@ def warn_if_overwritten() -> None:
     """Warn, once, where panorama-backpack was installed over this package."""
     if not hasattr(sys.modules["backpack"], "HOMES"):
         warnings.warn(
-            "panorama-backpack was installed after backpack-spyglass, and has overwritten two of "
-            f"its files. {repair_command()} mends it; both then work.",
+            "panorama-backpack has overwritten or removed backpack-spyglass's first file. "
+            f"{repair_command()} mends it; both then work.",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-import backpack
+from backpack.version import __version__
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - has no other name
@@ -110,8 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "spyglass", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_AsWritten
     )
-    version = getattr(backpack, "__version__", "?")
-    parser.add_argument("--version", action="version", version=f"spyglass {version}")
+    parser.add_argument("--version", action="version", version=f"spyglass {__version__}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in (_add_serve, _add_demo, _add_doctor, _add_kvs, _add_completion):

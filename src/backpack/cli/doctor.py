@@ -11,7 +11,6 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-import backpack
 from backpack.cli.advice import advice_for
 from backpack.cli.conflicts import disturbing_variables, other_owners
 from backpack.cli.elsewhere import ask_python
@@ -24,6 +23,7 @@ from backpack.gst.elements import ELEMENTS
 from backpack.handover.interpreter import candidates
 from backpack.kvs.sink.probe import probe_element
 from backpack.packages import PACKAGES, packages_for
+from backpack.version import __version__
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +84,7 @@ def examine(dotenv_path: str | None = None) -> Facts:
         used.update(ask_python(used["path"], "encoders", seconds=_TRIALS_SECONDS))
     spare = _spare() if used is None and os.environ.get(_PYTHON) else None
     facts: Facts = {
-        "version": getattr(backpack, "__version__", None),
+        "version": __version__,
         "python": {
             "path": sys.executable,
             "version": platform.python_version(),

@@ -1,0 +1,9 @@
+"""Hold the version, also where another package's `__init__.py` is in the place of ours."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["__version__"]
+
+__version__: Final = "1.0.0"
