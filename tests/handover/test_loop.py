@@ -69,6 +69,21 @@ def test_a_command_that_fails_is_logged_and_the_next_one_runs(
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_turn_that_fails_is_logged_and_another_one_follows(
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread is all that keeps the streams of the process: no fault may end it."""
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setattr("backpack.handover.loop._FAULT_SECONDS", 0.01)
+    monkeypatch.setattr(rig.loop, "_turn", lambda: 1 // 0)
+    rig.loop.post(lambda: None)
+    wait_for(lambda: caplog.text.count("ZeroDivisionError") > 2)
+    monkeypatch.setattr(rig.loop, "_turn", rig._turn)
+    ran = threading.Event()
+    rig.loop.post(ran.set)
+    assert ran.wait(10)
+
+
 def test_a_descriptor_that_can_be_read_is_told(rig: Rig) -> None:
     """Until it is watched no longer, which may be said twice."""
     read_fd, write_fd = os.pipe()

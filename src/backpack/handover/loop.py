@@ -17,6 +17,8 @@ __all__ = ["Loop"]
 
 logger = logging.getLogger("backpack.handover")
 
+_FAULT_SECONDS: Final = 1.0
+
 
 class Loop:
     """
@@ -103,7 +105,12 @@ class Loop:
     def _run(self) -> None:
         while True:
             self._run_commands()
-            seconds = self._turn()
+            try:
+                seconds = self._turn()
+            except Exception:
+                # A fault of ours. Later: at once it would be met again, in circles.
+                logger.exception("The streaming process could not be looked after.")
+                seconds = _FAULT_SECONDS
             if seconds == self.DONE:
                 if self._may_end():
                     return
