@@ -139,6 +139,7 @@ class GstOutput(QuietOutput):
         running = self._forget_running()
         if running is not None:
             running.end_stream()
+            self._later(int(_STOP_SECONDS * 1000), self._stop_pipeline)
         else:
             self._stop_pipeline()
 
@@ -147,8 +148,6 @@ class GstOutput(QuietOutput):
         """Whether everything has been closed, or hangs."""
         if self._end_by is None:
             return True
-        if self._pipeline is not None and time.monotonic() >= self._end_by:
-            self._stop_pipeline()
         if self._pipeline is None and not self._hangs():
             return True
         return time.monotonic() >= self._end_by + _STOP_SECONDS
