@@ -18,6 +18,7 @@ from backpack.handover.messages import (
     Ready,
     Unavailable,
 )
+from backpack.streamer.descriptors import raise_limit
 from backpack.streamer.logs import LogHandler
 from backpack.streamer.priority import step_behind
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
     """
     step_behind()
+    raise_limit()
     channel_fd, *more = map(int, arguments)
     channel = Channel(socket.socket(fileno=channel_fd))
     stderr = next(iter(more), None)
