@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,23 +83,19 @@ class PeopleFinder:
         return int(x + 0.15 * width), int(y + 0.06 * height), int(0.7 * width), int(0.86 * height)
 
 
-def play(clip: Path, stop: threading.Event) -> Iterator[Frame]:
+def play(clip: Path) -> Iterator[Frame]:
     """
-    Give a clip's frames at its own pace, over and over, until told to stop.
+    Give a clip's frames at its own pace, over and over.
 
     An application that is too slow misses frames, as it would with a camera.
-
-    Args:
-        clip: The video file.
-        stop: Set from anywhere (another thread, a signal) to end.
-
     """
     capture = cv2.VideoCapture(str(clip))
     if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_COUNT) < 1:
         sys.exit(f"{clip} is not a video that OpenCV can read")
     interval = 1 / capture.get(cv2.CAP_PROP_FPS)
     due = time.monotonic()
-    while not stop.wait(max(0.0, due - time.monotonic())):
+    while True:
+        time.sleep(max(0.0, due - time.monotonic()))
         is_read, frame = capture.read()
         if not is_read:
             capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
@@ -110,7 +105,6 @@ def play(clip: Path, stop: threading.Event) -> Iterator[Frame]:
         while due + interval < time.monotonic():
             capture.grab()
             due += interval
-    capture.release()
 
 
 def draw(frame: Frame, boxes: list[Box]) -> None:
@@ -191,21 +185,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="end after so long (default: never)")
     arguments = parser.parse_args()
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    # Ended as by Ctrl-C: a handler that sets an event may find its lock taken by a wait for it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     end = time.monotonic() + (arguments.seconds or float("inf"))
     finder = PeopleFinder()
 
     with streaming(arguments.url) as spy:
         print("Open in a browser, or in a player:", *spy.urls(), sep="\n  ")
         bill = Bill(spy)
-        for frame in play(arguments.clip, stop):
-            draw(frame, finder.find(frame))
-            spy.put(frame)
-            bill.update()
-            if time.monotonic() >= end:
-                break
+        with contextlib.suppress(KeyboardInterrupt):
+            for frame in play(arguments.clip):
+                draw(frame, finder.find(frame))
+                spy.put(frame)
+                bill.update()
+                if time.monotonic() >= end:
+                    break
         bill.print()
 
 

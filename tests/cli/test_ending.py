@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from backpack.cli.ending import Ending
+from tests.cli.commands import environment
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -24,6 +27,48 @@ def test_a_signal_asks_for_the_end(number: signal.Signals) -> None:
         assert not before
         assert ending.is_due
         assert signal.getsignal(number) is signal.SIG_DFL
+
+
+_AT_EVERY_LINE = """
+import os, signal, sys
+from backpack.cli.ending import Ending
+from tests.cli.commands import environment
+
+reached = True
+at = 0
+while reached:
+    at += 1
+    reached = False
+    lines = 0
+
+    def trace(frame, event, argument):
+        global lines, reached
+        lines += event == "line"
+        if lines == at and not reached:
+            reached = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+
+    with Ending(9) as ending:
+        sys.settrace(trace)
+        ending.wait(0.2)
+        sys.settrace(None)
+        assert ending.is_due or not reached, at
+print(at)
+"""
+
+
+def test_a_signal_may_come_at_any_moment_of_a_wait() -> None:
+    """Whatever line it interrupts, the wait ends and so does the command."""
+    done = subprocess.run(
+        [sys.executable, "-c", _AT_EVERY_LINE],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert int(done.stdout) > 5
 
 
 def test_ignored_signals_stay_ignored() -> None:

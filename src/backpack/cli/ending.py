@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,14 @@ class Ending:
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
         self._deadline: float | None = None
-        self._asked = threading.Event()
+        self._is_asked = False
+        # No threading.Event: a signal that comes while the main thread holds the event's lock,
+        # on its way into wait(), would have the handler wait for that lock for ever.
+        self._pipe: tuple[int, int] | None = None
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
+        self._pipe = os.pipe()
         if self._seconds is not None:
             self._deadline = time.monotonic() + self._seconds
         for number in _SIGNALS:
@@ -56,21 +61,30 @@ class Ending:
             # Not the handler of before, but the bare default: from here on
             # nothing is left that Python would have to clean up.
             signal.signal(number, signal.SIG_DFL)
+        pipe, self._pipe = self._pipe, None
+        for fd in pipe or ():
+            os.close(fd)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
-        self._asked.set()
         signal.signal(number, signal.SIG_DFL)
+        self._is_asked = True
+        if self._pipe is not None:
+            os.write(self._pipe[1], b"\0")
 
     @property
     def is_due(self) -> bool:
         """Tell whether to end now."""
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return True
-        return self._asked.is_set()
+        return self._is_asked
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end, so long at the most, and tell whether it is due."""
         if self._deadline is not None:
             seconds = min(seconds, self._deadline - time.monotonic())
-        self._asked.wait(max(0.0, seconds))
+        if self._pipe is not None and not self._is_asked:
+            # What is written stays: once asked for, no wait is one any more.
+            poll = select.poll()
+            poll.register(self._pipe[0], select.POLLIN)
+            poll.poll(max(0.0, seconds * 1000))
         return self.is_due
