@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["__version__"]
+__all__ = ["VERSION"]
 
-__version__: Final = "1.0.0"
+VERSION: Final = "1.0.0"

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from backpack.gst.gi import Gst
-from tests.apps import streaming
+from tests.apps import State, streaming
 from tests.caps import field
 from tests.media import COLOURS, patch, patches
 from tests.streams import launch
+from tests.waiting import wait_for
 from tests.web.conftest import CHROMIUM
 from tests.web.firefox import FIREFOX, look
 from tests.web.screen import wait_picture
@@ -68,6 +69,8 @@ def stream() -> Iterator[SpyGlass]:
         thread = threading.Thread(target=put)
         thread.start()
         try:
+            # Who comes before the first frame gets the card.
+            wait_for(lambda: spyglass.state is State.STREAMING)
             yield spyglass
         finally:
             ended.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from backpack.version import __version__
+from backpack.version import VERSION
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - has no other name
@@ -110,7 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "spyglass", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_AsWritten
     )
-    parser.add_argument("--version", action="version", version=f"spyglass {__version__}")
+    parser.add_argument("--version", action="version", version=f"spyglass {VERSION}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in (_add_serve, _add_demo, _add_doctor, _add_kvs, _add_completion):

@@ -23,7 +23,7 @@ from backpack.gst.elements import ELEMENTS
 from backpack.handover.interpreter import candidates
 from backpack.kvs.sink.probe import probe_element
 from backpack.packages import PACKAGES, packages_for
-from backpack.version import __version__
+from backpack.version import VERSION
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +84,7 @@ def examine(dotenv_path: str | None = None) -> Facts:
         used.update(ask_python(used["path"], "encoders", seconds=_TRIALS_SECONDS))
     spare = _spare() if used is None and os.environ.get(_PYTHON) else None
     facts: Facts = {
-        "version": __version__,
+        "version": VERSION,
         "python": {
             "path": sys.executable,
             "version": platform.python_version(),

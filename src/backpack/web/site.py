@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from backpack.errors import SettingsError
-from backpack.version import __version__
+from backpack.version import VERSION
 from backpack.web.access import Entry
 from backpack.web.aio import web
 from backpack.web.answers import Files, dress, json_answer, refuse
@@ -266,14 +266,14 @@ class Site:
         found = await asyncio.gather(*(mount.numbers() for mount in mounts))
         return json_answer(
             {
-                "version": __version__,
+                "version": VERSION,
                 "streams": [_summary(*pair) for pair in zip(mounts, found, strict=True)],
             }
         )
 
     async def _metrics(self) -> web.StreamResponse:
         page = Page()
-        add_process(page, __version__)
+        add_process(page, VERSION)
         for status, count in sorted(self._answered.items()):
             page.add(
                 "spyglass_http_responses_total",

@@ -11,7 +11,7 @@ from backpack.errors import SettingsError
 from backpack.kvs.calls import SERVICE, Operation, Request, SignedHead
 from backpack.kvs.credentials.trouble import SigningError
 from backpack.kvs.names import check_endpoint
-from backpack.version import __version__
+from backpack.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,7 +68,7 @@ def write_head(
         headers.append(("X-Amz-Security-Token", credentials.session_token.reveal()))
     url = f"{scheme}://{host}{request.operation.value}"
     headers.append(("Authorization", _authorize(url, headers, request.body, credentials, region)))
-    headers += [("User-Agent", f"backpack-spyglass/{__version__}"), *request.unsigned]
+    headers += [("User-Agent", f"backpack-spyglass/{VERSION}"), *request.unsigned]
     lines = [f"POST {request.operation.value} HTTP/1.1", *(f"{n}: {v}" for n, v in headers)]
     left = credentials.expires_in_seconds(wall)
     good_seconds = GOOD_SECONDS if left is None else min(GOOD_SECONDS, left)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from backpack.kvs.proxy import PROXY_VARIABLE
 from backpack.kvs.upload.answer import AnswerError, AnswerReader, Head
 from backpack.kvs.upload.causes import UNREADABLE
-from backpack.version import __version__
+from backpack.version import VERSION
 
 if TYPE_CHECKING:
     from backpack.kvs.proxy import Proxy
@@ -55,7 +55,7 @@ class Tunnel:
         lines = [
             f"CONNECT {place} HTTP/1.1",
             f"Host: {place}",
-            f"User-Agent: backpack-spyglass/{__version__}",
+            f"User-Agent: backpack-spyglass/{VERSION}",
             *([f"Proxy-Authorization: {login}"] if login else []),
         ]
         self.request = ("\r\n".join(lines) + "\r\n\r\n").encode()
