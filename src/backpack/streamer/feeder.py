@@ -206,6 +206,10 @@ class Feeder:
         if self._size is None or self._shows_card:
             size = self._settings.video_size(frame.width, frame.height)
             self._choice.note_size(size)
+            if self._shows_card:
+                # Also where the size is the same: an encoder that went on from the card put out
+                # the first frames as plain gray, once in four starts (x264, with KVS alone).
+                self.close_encoder()
             self._use_size(size)
             self._shows_card = False
         picture = Picture(
