@@ -11,6 +11,7 @@ import ctypes
 import os
 import platform
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +27,7 @@ from backpack.spyglass import SpyGlass
 
 SHAPE = (120, 160, 3)
 SECONDS = 60.0
+NOT_YET = 503
 JPEG = b"\xff\xd8\xff"
 
 
@@ -68,11 +70,21 @@ def to_a_page() -> str:
 
 
 def snapshot(page: str) -> bytes:
-    """Give the newest picture of a page, whose address carries a token."""
+    """Give the newest picture of a page, whose address carries a token, once there is one."""
     path, _, query = page.partition("?")
-    with urllib.request.urlopen(f"{path}/snapshot.jpg?{query}", timeout=SECONDS) as answer:
-        picture: bytes = answer.read()
-    return picture
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{path}/snapshot.jpg?{query}", timeout=SECONDS) as answer:
+                picture: bytes = answer.read()
+        except urllib.error.HTTPError as refused:  # noqa: PERF203 - few rounds
+            refused.close()
+            # Before the first frame there is none.
+            if refused.code != NOT_YET or time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+        else:
+            return picture
 
 
 def main() -> None:

@@ -9,22 +9,36 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 DEMO = Path(__file__).with_name("demo")
 SECONDS = 30
+PATIENCE = 20
 # Any port that is free: others may run the demo on this machine.
 URLS = ("http://127.0.0.1:0/people", "rtsp://127.0.0.1:0/people")
+NOT_YET = 503
 JPEG = b"\xff\xd8\xff"
 
 
 def snapshot(page: str) -> bytes:
-    """Give the newest picture of a page, whose address carries a token."""
+    """Give the newest picture of a page, whose address carries a token, once there is one."""
     path, _, query = page.partition("?")
-    with urllib.request.urlopen(f"{path}/snapshot.jpg?{query}", timeout=20) as answer:
-        picture: bytes = answer.read()
-    return picture
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with urllib.request.urlopen(f"{path}/snapshot.jpg?{query}", timeout=PATIENCE) as answer:
+                picture: bytes = answer.read()
+        except urllib.error.HTTPError as refused:  # noqa: PERF203 - few rounds
+            refused.close()
+            # Before the first frame there is none.
+            if refused.code != NOT_YET or time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+        else:
+            return picture
 
 
 def main() -> int:

@@ -38,7 +38,8 @@ def test_the_people_in_the_car_park_have_boxes_in_the_page() -> None:
         try:
             with urlopen(wanted, timeout=LONG) as answer:
                 return bytes(answer.read())
-        except HTTPError:
+        except HTTPError as refused:
+            refused.close()
             # Before the first frame there is none.
             return b""
 

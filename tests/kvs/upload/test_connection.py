@@ -339,7 +339,7 @@ class TLSServer(threading.Thread):
     def __init__(self, listener: socket.socket, context: ssl.SSLContext) -> None:
         super().__init__()
         self._listener = listener
-        self._context = context
+        self._tls = context
         self.start()
 
     def run(self) -> None:
@@ -349,7 +349,7 @@ class TLSServer(threading.Thread):
         with (
             contextlib.suppress(OSError),
             far,
-            self._context.wrap_socket(far, server_side=True) as secure,
+            self._tls.wrap_socket(far, server_side=True) as secure,
         ):
             while (data := secure.recv(65536)) and not data.endswith(b"."):
                 secure.sendall(data)
