@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import shlex
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from backpack.errors import SettingsError
@@ -91,4 +94,17 @@ def warn_if_overwritten() -> None:
 
 def repair_command() -> str:
     """Return the command that puts this package's files back."""
-    return f"{sys.executable} -m pip install --force-reinstall --no-deps backpack-spyglass"
+    import importlib.metadata  # noqa: PLC0415 - takes 20 ms, and is needed by few
+    import json  # noqa: PLC0415 - for this sentence only
+
+    source = "backpack-spyglass"
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, OSError):
+        found = importlib.metadata.distribution(source)
+        text = found.read_text("direct_url.json") or "{}"
+        url = str(json.loads(text).get("url", ""))
+        # Where pip took it from, if that was no index; and if this package is what it put there.
+        same = Path(str(found.locate_file("backpack"))).samefile(Path(__file__).parent)
+        if same and url.startswith("file:"):
+            source = url
+    words = [sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps", source]
+    return shlex.join(words)

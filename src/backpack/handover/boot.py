@@ -12,12 +12,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import types
 from pathlib import Path
 
 
 def load_package() -> None:
     """Put the package ``backpack`` that this file belongs to into ``sys.modules``."""
     folder = Path(__file__).resolve().parent.parent
+    if not (folder / "__init__.py").is_file():
+        # Another package of our name was uninstalled (see predecessor.py); nothing here needs it.
+        package = sys.modules["backpack"] = types.ModuleType("backpack")
+        package.__path__ = [str(folder)]
+        return
     spec = importlib.util.spec_from_file_location(
         "backpack", folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
