@@ -83,6 +83,8 @@ class GstOutput(QuietOutput):
         # Those that are stopping: a new attempt waits until nothing is open any more.
         self._stopping: list[SinkPipeline] = []
         self._timers: set[int] = set()
+        # Looks for the reason of a failure.
+        self._look: threading.Thread | None = None
         self._started_at = 0.0
         self._end_by: float | None = None
         # Guards what `push` uses.
@@ -161,6 +163,8 @@ class GstOutput(QuietOutput):
         if self._end_by is not None and self._hangs():
             logger.warning("GstSink hangs and cannot be stopped; a thread is left behind.")
         self._stopping.clear()
+        # What a look finds out from now on is nobody's concern.
+        self._end_by = self._end_by or time.monotonic()
 
     # --- the encoder's thread --------------------------------------------------
 
@@ -256,9 +260,12 @@ class GstOutput(QuietOutput):
     def _fail_silently(self, reason: str) -> None:
         """Fail for a reason that says too little, and look for a better one."""
         self._fail(reason, says_enough=False)
-        threading.Thread(
-            target=self._explain, args=(reason,), name="spyglass-far-side", daemon=True
-        ).start()
+        # A name server may take longer than several attempts: one look at a time.
+        if self._look is None or not self._look.is_alive():
+            self._look = threading.Thread(
+                target=self._explain, args=(reason,), name="spyglass-far-side", daemon=True
+            )
+            self._look.start()
 
     def _explain(self, reason: str) -> None:
         cause = explain(self._text)
