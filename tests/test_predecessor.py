@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import aiohttp
 import numpy as np
 import pytest
 
 from backpack.errors import SettingsError
-from backpack.kvs import KVSCredentialsHandler
-from backpack.predecessor import lazy_property
+from backpack.kvs import KVSCredentialsHandler, KVSSpyGlass
+from backpack.predecessor import HANDLER, MODULES, PIPELINE, lazy_property
 from backpack.push import GstSink
+from backpack.rtsp import RTSPServer
 from backpack.spyglass import SpyGlass
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 ROOT = Path(__file__).parents[1]
 OURS = ROOT / "src" / "backpack"
@@ -129,7 +135,7 @@ def test_every_name_of_the_old_package_is_in_the_table(wheel: Path, tmp_path: Pa
 
 
 _OLD = ("skyline", "rtsp", "kvs")
-# Private ones, too, where documentation tells to override them.
+# Private ones, too: its documentation tells to override some.
 _NAMES = """
 import ast, sys
 for path in sys.argv[1:]:
@@ -139,24 +145,23 @@ for path in sys.argv[1:]:
         if isinstance(node, ast.ClassDef):
             print(node.name)
             for part in node.body:
-                if isinstance(part, ast.FunctionDef) and (
-                    not part.name.startswith("_")
-                    or part.name in ("_get_pipeline", "_save_credentials", "_put_frame")
-                ):
+                if isinstance(part, ast.FunctionDef) and not part.name.endswith("__"):
                     print(part.name)
+                if isinstance(part, ast.Assign):
+                    print(*(one.id for one in part.targets if one.id[0] != "_"))
 """
 
 
-@pytest.mark.parametrize("hook", ["_get_pipeline", "_open_stream", "_put_frame"])
+@pytest.mark.parametrize("hook", sorted(PIPELINE.hooks))
 def test_a_hook_that_nobody_calls_is_an_error(hook: str) -> None:
     """A subclass that makes a pipeline of its own is told what to do instead."""
     kind = type("Mine", (SpyGlass,), {hook: lambda _: ""})
-    with pytest.raises(SettingsError, match=r"GstSink|put\(\)") as told:
+    with pytest.raises(SettingsError, match=r"would never be called. \w+") as told:
         kind("rtsp://127.0.0.1:0/door")
     assert f"Mine.{hook}()" in str(told.value)
 
 
-@pytest.mark.parametrize("hook", ["_save_credentials", "plugin_config", "plugin_config_mask"])
+@pytest.mark.parametrize("hook", sorted(HANDLER.hooks))
 def test_a_handler_that_hands_credentials_over_itself_is_an_error(hook: str) -> None:
     """It is told of get_credentials()."""
     kind = type("Mine", (KVSCredentialsHandler,), {hook: lambda _: ""})
@@ -164,12 +169,65 @@ def test_a_handler_that_hands_credentials_over_itself_is_an_error(hook: str) -> 
         kind()
 
 
-def test_what_has_no_effect_any_more_warns() -> None:
-    """A warm-up, and asking for renewal."""
-    with pytest.warns(DeprecationWarning, match="no frame is thrown away"):
-        type("Mine", (SpyGlass,), {"FPS_METER_WARMUP_FRAMES": 50})
+def test_what_has_no_effect_any_more_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant of a subclass or of the class itself, an argument, and asking for renewal."""
     with pytest.warns(DeprecationWarning, match="by themselves"):
         KVSCredentialsHandler("AKIAIOSFODNN7EXAMPLE", "secret").check_refresh()
+    with pytest.warns(DeprecationWarning, match="executor"):
+        KVSCredentialsHandler(executor=cast("Executor", object()))
+    with pytest.warns(DeprecationWarning, match="dotenv_path"):
+        SpyGlass(dotenv_path="/etc/panorama.env")
+    with pytest.warns(DeprecationWarning, match="dotenv_path"):
+        KVSSpyGlass("us-east-1", "door", dotenv_path="/etc/panorama.env")
+    monkeypatch.setattr(SpyGlass, "FPS_METER_WARMUP_FRAMES", 50)
+    with pytest.warns(DeprecationWarning, match="no frame is thrown away") as told:
+        SpyGlass()
+    # Python shows those of an application's own lines only.
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize("kind", [SpyGlass, KVSCredentialsHandler], ids=lambda one: one.__name__)
+def test_each_constant_that_has_no_effect_warns(kind: type[SpyGlass]) -> None:
+    """Where a subclass sets it, and only there."""
+    kind()
+    for name in kind._old_names.constants:
+        with pytest.warns(DeprecationWarning, match=f"Mine.{name} has no effect"):
+            type("Mine", (kind,), {name: 50})()
+
+
+def test_reading_or_assigning_what_is_gone_says_what_to_do() -> None:
+    """An error, as for any other name, with help."""
+    with pytest.raises(AttributeError, match=r"get_credentials\(\) gives them"):
+        _ = KVSCredentialsHandler().credentials  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="add_stream"):
+        _ = RTSPServer(0).gst_server  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"has no attribute 'pt'$"):
+        _ = SpyGlass().pt  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"spyglass doctor"):
+        SpyGlass()._check_gst_plugin("kvssink")  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"start_streaming\(fps=...\)"):
+        SpyGlass().video_fps = 25  # type: ignore[misc]
+
+
+def test_what_a_property_raised_is_not_covered_up() -> None:
+    """A subclass whose property fails by an AttributeError is told of that one."""
+
+    class Mine(SpyGlass):
+        @property
+        def label(self) -> str:
+            return None.upper()  # type: ignore[attr-defined, no-any-return]
+
+    with pytest.raises(AttributeError, match="upper"):
+        _ = Mine().label
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_that_is_missing_says_how_to_install_it(module: str) -> None:
+    """Where panorama-backpack is not there, which a port may have left out."""
+    with pytest.raises(ModuleNotFoundError, match="--no-deps panorama-backpack") as told:
+        importlib.import_module(f"backpack.{module}")
+    assert told.value.name == f"backpack.{module}"
+    assert "--force-reinstall" in str(told.value)
 
 
 def test_a_logger_by_position_is_told_its_name() -> None:

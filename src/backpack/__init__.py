@@ -54,6 +54,21 @@ for _folder in sys.path:
     if _place not in __path__ and os.path.isfile(f"{_place}/timepiece.py"):  # noqa: PTH113
         __path__.append(_place)
 
+
+class _Missing:
+    """Asked last, after whatever could have found a module of panorama-backpack."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        """Raise what says how to install it."""
+        if name.startswith("backpack.") and name.count(".") == 1:
+            predecessor = importlib.import_module("backpack.predecessor")
+            if name[9:] in predecessor.MODULES:
+                raise predecessor.missing_module(name)
+
+
+sys.meta_path.append(_Missing)
+
 # The application decides where logs go.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 

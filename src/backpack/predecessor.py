@@ -8,7 +8,7 @@ import shlex
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from backpack.errors import SettingsError
 
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
-    "PIPELINE_HOOKS",
+    "HANDLER",
+    "MODULES",
+    "PIPELINE",
+    "RTSP_SERVER",
     "USE_LAST_VALUE",
-    "check_hooks",
+    "OldNames",
     "lazy_property",
+    "missing_module",
     "repair_command",
     "warn_if_overwritten",
-    "warn_of_warmup",
+    "warn_of_argument",
 ]
 
 USE_LAST_VALUE: Final = -999
@@ -31,39 +35,164 @@ USE_LAST_VALUE: Final = -999
 _HAND_A_SINK: Final = (
     "Hand the part behind the encoder to SpyGlass as GstSink('h264parse ! ...'): docs/porting.md."
 )
-PIPELINE_HOOKS: Final = {
-    "_get_pipeline": f"SpyGlass makes the pipeline up to the encoder by itself. {_HAND_A_SINK}",
-    "_open_stream": f"SpyGlass opens no cv2.VideoWriter any more. {_HAND_A_SINK}",
-    "_put_frame": "Change the frame before put(), or override put(); see docs/porting.md.",
-}
-"""Methods that subclasses of panorama-backpack's SkyLine override, and what to do instead."""
+_NO_PIPELINE: Final = f"SpyGlass makes the pipeline up to the encoder by itself. {_HAND_A_SINK}"
+_NO_WRITER: Final = f"SpyGlass opens no cv2.VideoWriter any more. {_HAND_A_SINK}"
+_NO_WARMUP: Final = "No frame is thrown away to measure the rate: give start_streaming(fps=...)."
+_NO_ENVIRONMENT: Final = (
+    "GStreamer runs in a process of its own: set its variables before the application starts, "
+    "and ask `spyglass doctor` what is missing."
+)
+_NO_LOOPBACK: Final = "Frames do not go through UDP ports of this machine any more."
+_BY_THEMSELVES: Final = "Credentials are renewed by themselves."
+_GIVE_THEM: Final = "Override get_credentials(), and return the credentials from there."
 
 
-def check_hooks(kind: type, hooks: Mapping[str, str]) -> None:
+class _Table(NamedTuple):
     """
-    Refuse a class that overrides what is called by nobody any more.
+    Names of a class that are gone, each with what to do instead.
 
-    Args:
-        kind: The class.
-        hooks: Names of methods, and what to do instead.
+    Attributes:
+        hooks: Methods that nobody calls any more. Overriding one is an error.
+        constants: Settings that have no effect any more. Setting one warns.
+        attributes: What could be read or assigned.
+
+    """
+
+    hooks: Mapping[str, str] = {}
+    constants: Mapping[str, str] = {}
+    attributes: Mapping[str, str] = {}
+
+
+PIPELINE: Final = _Table(
+    hooks={
+        "_get_pipeline": _NO_PIPELINE,
+        "_get_server_pipeline": _NO_PIPELINE,
+        "_open_stream": _NO_WRITER,
+        "_try_open_stream": _NO_WRITER,
+        "_close_stream": _NO_WRITER,
+        "_put_frame": "Change the frame before put(), or override put().",
+        "_start_warmup": _NO_WARMUP,
+        "_finish_warmup": _NO_WARMUP,
+        "_config_env": _NO_ENVIRONMENT,
+        "_check_env": _NO_ENVIRONMENT,
+        "_check_gst_plugin": _NO_ENVIRONMENT,
+        "_frame_log": "What is logged is in docs/porting.md; stats() tells the numbers.",
+    },
+    constants={
+        "FPS_METER_WARMUP_FRAMES": "no frame is thrown away",
+        "LOCALHOST": "frames do not go through UDP ports of this machine",
+        "last_loopback_port": "frames do not go through UDP ports of this machine",
+    },
+    attributes={
+        "LOCALHOST": _NO_LOOPBACK,
+        "loopback_port": _NO_LOOPBACK,
+        "last_loopback_port": _NO_LOOPBACK,
+        "state": "It follows from start_streaming(), stop_streaming() and what happens to them.",
+        "video_fps": "Give it to start_streaming(fps=...).",
+        "video_width": "Give it to start_streaming(width=...).",
+        "video_height": "Give it to start_streaming(height=...).",
+    },
+)
+"""Of `SkyLine` and those that derive from it."""
+
+RTSP_SERVER: Final = _Table(
+    attributes={"gst_server": "It runs in the streaming process. add_stream() serves a pipeline."}
+)
+"""Of its `RTSPServer`."""
+
+HANDLER: Final = _Table(
+    hooks={
+        "_save_credentials": _GIVE_THEM,
+        "plugin_config": _GIVE_THEM,
+        "plugin_config_mask": _GIVE_THEM,
+        "_refresh": _GIVE_THEM,
+    },
+    constants={
+        "REFRESH_BEFORE_EXPIRATION": "credentials are renewed by themselves",
+        "FILE_REFRESH_GRACE_PERIOD": "the file is rewritten minutes before they run out",
+    },
+    attributes={
+        "credentials": "get_credentials() gives them.",
+        "session": "Give one of boto3 as session=, and keep it.",
+        "caller_arn": "`spyglass kvs check` tells it.",
+        "schedule": _BY_THEMSELVES,
+        "next_update": _BY_THEMSELVES,
+    },
+)
+"""Of its `KVSCredentialsHandler` and those that derive from it."""
+
+MODULES: Final = ("annotation", "autoidentity", "config", "cwadapter", "geometry", "timepiece")
+"""Modules of panorama-backpack that are none of ours."""
+
+
+class OldNames:
+    """
+    Say what to do to who uses a name that only panorama-backpack's class of this name had.
 
     Raises:
-        SettingsError: It overrides one.
+        SettingsError: A subclass overrides what is called by nobody any more.
 
     """
-    for name, instead in hooks.items():
-        if hasattr(kind, name):
-            raise SettingsError(f"{kind.__name__}.{name}() would never be called. {instead}")
 
+    _old_names: ClassVar[_Table] = _Table()
 
-def warn_of_warmup(kind: type) -> None:
-    """Warn where a class sets how many frames are thrown away, as panorama-backpack's did."""
-    if "FPS_METER_WARMUP_FRAMES" in kind.__dict__:
-        warnings.warn(  # deprecated in 1.0 - 2026-11-27
-            f"{kind.__name__}.FPS_METER_WARMUP_FRAMES has no effect: no frame is thrown away.",
-            DeprecationWarning,
-            stacklevel=3,
+    def __init__(self) -> None:
+        kind = type(self)
+        for name, instead in self._old_names.hooks.items():
+            if hasattr(kind, name):
+                raise SettingsError(f"{kind.__name__}.{name}() would never be called. {instead}")
+        for name, why in self._old_names.constants.items():
+            # Ours stands where it had to stay: as 0.
+            if getattr(kind, name, 0) != 0:
+                _warn(f"{kind.__name__}.{name} has no effect: {why}.")
+
+    if not TYPE_CHECKING:  # else every name would pass
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+            if hasattr(type(self), name):
+                return super().__getattribute__(name)  # raises what a property has raised
+            raise AttributeError(self._explain(name, "has no attribute"), name=name, obj=self)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        try:
+            super().__setattr__(name, value)
+        except AttributeError:
+            if name not in self._old_names.attributes:
+                raise
+            raise AttributeError(
+                self._explain(name, "does not take a value for"), name=name, obj=self
+            ) from None
+
+    def _explain(self, name: str, what: str) -> str:
+        table = self._old_names
+        instead = table.attributes.get(name) or table.hooks.get(name) or ""
+        return f"{type(self).__name__!r} object {what} {name!r}. {instead}".rstrip(". ") + (
+            "." if instead else ""
         )
+
+
+def warn_of_argument(name: str, why: str) -> None:
+    """Warn of an argument that was given to a constructor and has no effect any more."""
+    _warn(f"{name} has no effect: {why}.")
+
+
+def _warn(text: str) -> None:
+    """Warn at the line of the application that called us, however deep it did."""
+    level, frame = 2, sys._getframe(1)  # noqa: SLF001 - warnings' skip_file_prefixes is of 3.12
+    ours = str(Path(__file__).parent)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(ours):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, DeprecationWarning, stacklevel=level)  # deprecated in 1.0 - 2026-11-27
+
+
+def missing_module(name: str) -> ModuleNotFoundError:
+    """Make the error for a module that panorama-backpack had and we have not."""
+    return ModuleNotFoundError(
+        f"No module named {name!r}. It is panorama-backpack's: install that beside "
+        f"backpack-spyglass, without what it asks for, and this one last: {sys.executable} -m pip "
+        f"install --no-deps panorama-backpack==0.3.2 && {repair_command()}",
+        name=name,
+    )
 
 
 def lazy_property(function: Callable[[Any], Any]) -> property:

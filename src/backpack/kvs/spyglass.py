@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from backpack.kvs.app_output import KVSOutput
 from backpack.kvs.stats import KVSStats
+from backpack.predecessor import warn_of_argument
 from backpack.spyglass import SpyGlass
 
 if TYPE_CHECKING:
     import datetime as dt
     import logging
-    import os
     from collections.abc import Mapping, Sequence
 
     from backpack.kvs.credentials.handlers import KVSCredentialsHandler
@@ -114,9 +115,11 @@ class KVSSpyGlass(SpyGlass):
             parent_logger=parent_logger,
             gst_log_file=gst_log_file,
             gst_log_level=gst_log_level,
-            dotenv_path=dotenv_path,
             **settings,
         )
+        self.dotenv_path = None if dotenv_path is None else os.fspath(dotenv_path)
+        if dotenv_path is not None and producer != "kvssink":
+            warn_of_argument("dotenv_path", "the native producer needs none")
         self.stream_region = stream_region
         self.stream_name = stream_name
         self.credentials_handler = self.kvs_output.credentials_handler

@@ -12,6 +12,7 @@ from backpack.listening.app_server import ListeningServer
 from backpack.listening.certificate import absolute_path
 from backpack.listening.checks import port_number
 from backpack.listening.paths import check_mount_path
+from backpack.predecessor import RTSP_SERVER, OldNames
 from backpack.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ KIND = Kind(
 )
 
 
-class RTSPServer(ListeningServer):
+class RTSPServer(ListeningServer, OldNames):
     """
     Listen for RTSP clients, for any number of streams.
 
@@ -67,6 +68,7 @@ class RTSPServer(ListeningServer):
     """
 
     _kind: ClassVar[Kind] = KIND
+    _old_names = RTSP_SERVER
 
     def __init__(  # noqa: PLR0913 - every setting has a name
         self,

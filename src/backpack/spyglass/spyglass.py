@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from backpack.errors import StateError
 from backpack.predecessor import (
-    PIPELINE_HOOKS,
+    PIPELINE,
     USE_LAST_VALUE,
-    check_hooks,
+    OldNames,
     warn_if_overwritten,
-    warn_of_warmup,
+    warn_of_argument,
 )
 from backpack.settings import StreamSettings, is_disabled
 from backpack.spyglass.numbers import as_stats
@@ -49,7 +49,7 @@ STOP_SECONDS = 3.0
 _instances: weakref.WeakSet[SpyGlass] = weakref.WeakSet()
 
 
-class SpyGlass:
+class SpyGlass(OldNames):
     """
     Let people watch the frames that an application puts.
 
@@ -76,7 +76,7 @@ class SpyGlass:
             streaming process and so one file; it must be named before the
             first start.
         gst_log_level: GStreamer's debug level, as in ``GST_DEBUG``.
-        dotenv_path: Taken for compatibility; read by outputs that need it.
+        dotenv_path: Taken for compatibility, and not read: only kvssink needs one.
         fps: Frames per second that pass at the most. None: 30.
         width: Width of the video, in pixels. None: that of the first frame encoded.
         height: Height of the video, in pixels. None: that of the first frame encoded.
@@ -98,6 +98,8 @@ class SpyGlass:
 
     State: ClassVar[type[_State]] = _State
 
+    _old_names = PIPELINE
+
     FPS_METER_WARMUP_FRAMES: ClassVar[int] = 0
     """How many frames are thrown away to measure the rate: none. Setting it changes nothing."""
 
@@ -117,7 +119,7 @@ class SpyGlass:
         required: bool = False,
         allow_anonymous: bool = False,
     ) -> None:
-        check_hooks(type(self), PIPELINE_HOOKS)
+        super().__init__()
         warn_if_overwritten()
         name = type(self).__name__
         self.logger = (
@@ -133,6 +135,8 @@ class SpyGlass:
         self._gst_log_file = None if gst_log_file is None else os.fspath(gst_log_file)
         self._gst_log_level = None if gst_log_level is None else str(gst_log_level)
         self.dotenv_path = None if dotenv_path is None else os.fspath(dotenv_path)
+        if dotenv_path is not None:
+            warn_of_argument("dotenv_path", "it is read for KVSSpyGlass(..., producer='kvssink')")
         self._required = required
         # Whether frames are not even looked at: it is disabled, or a copy in a
         # child that was forked while we existed.
@@ -149,11 +153,6 @@ class SpyGlass:
         # Held through a start or a stop, so that these come one after the other.
         self._life = threading.Lock()
         _instances.add(self)
-
-    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 - passed on
-        """Warn of a setting of panorama-backpack that has no effect any more."""
-        super().__init_subclass__(**options)
-        warn_of_warmup(cls)
 
     # --- life ------------------------------------------------------------------
 

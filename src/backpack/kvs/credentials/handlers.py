@@ -14,7 +14,7 @@ from backpack.kvs.credentials.credentials import Credentials
 from backpack.kvs.credentials.file import CredentialsFile, write_environment
 from backpack.kvs.credentials.keeper import Keeper
 from backpack.kvs.credentials.trouble import CredentialsError
-from backpack.predecessor import check_hooks
+from backpack.predecessor import HANDLER, OldNames, warn_of_argument
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -29,15 +29,7 @@ __all__ = [
 ]
 
 
-_INSTEAD = "Override get_credentials(), and return the credentials from there; see docs/porting.md."
-_OLD_HOOKS = {
-    "_save_credentials": _INSTEAD,
-    "plugin_config": _INSTEAD,
-    "plugin_config_mask": _INSTEAD,
-}
-
-
-class KVSCredentialsHandler:
+class KVSCredentialsHandler(OldNames):
     """
     Take AWS credentials from where boto3 takes them, and keep them fresh.
 
@@ -73,17 +65,21 @@ class KVSCredentialsHandler:
 
     """
 
+    _old_names = HANDLER
+
     def __init__(
         self,
         aws_access_key_id: str | None = None,
         aws_secret_access_key: str | None = None,
-        executor: Executor | None = None,  # noqa: ARG002 - see above
+        executor: Executor | None = None,
         parent_logger: logging.Logger | None = None,
         *,
         aws_session_token: str | None = None,
         session: Session | None = None,
     ) -> None:
-        check_hooks(type(self), _OLD_HOOKS)
+        super().__init__()
+        if executor is not None:
+            warn_of_argument("executor", "credentials are got by a thread of our own")
         self.logger = logging.getLogger("backpack.kvs.credentials")
         if parent_logger is not None:
             self.logger = parent_logger.getChild(type(self).__name__)
