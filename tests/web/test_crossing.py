@@ -4,7 +4,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING
 
-from backpack.web import crossing as crossing_module
+from backpack.listening import asyncio_thread
 from backpack.web.crossing import Crossing
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ def test_a_thread_that_hangs_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Closing does not wait for it for ever, and says so."""
-    monkeypatch.setattr(crossing_module, "END_SECONDS", 0.05)
+    monkeypatch.setattr(asyncio_thread, "END_SECONDS", 0.05)
     crossing = Crossing()
     hangs, go_on = threading.Event(), threading.Event()
     crossing.call(hangs.set)

@@ -18,6 +18,7 @@ import pytest
 
 from backpack.errors import AddressInUseError, SettingsError, StateError
 from backpack.hub.hub import Hub
+from backpack.listening.connections import ConnectionLimits
 from backpack.web.gate import Limits
 from backpack.web.server import Server
 from backpack.web.settings import WebServerSettings
@@ -556,34 +557,40 @@ def test_a_packed_body_stays_packed(rig: Rig, stream: NumberedStream) -> None:
     assert serving.ask("/cam/whep", method="POST", headers=kind, body=packed).status == 400
 
 
-def test_connections_are_limited(rig: Rig) -> None:
-    """One too many is cut; when others go there is room again."""
-    serving = rig.serve(limits=Limits(connections=3))
+def test_idle_connections_make_room(rig: Rig) -> None:
+    """Whoever comes is answered; the one that has waited longest is cut."""
+    serving = rig.serve(limits=Limits(connections=ConnectionLimits(total=3)))
     with contextlib.ExitStack() as lines:
-        for _ in range(3):
-            line = socket.create_connection(("127.0.0.1", serving.port), timeout=10)
-            lines.enter_context(line)
-            line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert b"200" in line.recv(1000)
-        assert raw(serving.port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+        kept = [lines.enter_context(connected(serving.port)) for _ in range(3)]
+        for line in kept[1:]:
+            assert asks(line)
+        assert answers(serving)
+        assert kept[0].recv(1) == b""
+        for line in kept[1:]:
+            assert asks(line)
 
-    wait_for(lambda: answers(serving))
+
+def asks(line: socket.socket) -> bool:
+    """Ask on a connection, and tell whether the whole answer came."""
+    line.sendall(WAITING)
+    got = b""
+    while not got.endswith(b"ok\n"):
+        more = line.recv(4096)
+        if not more:
+            return False
+        got += more
+    return b"200" in got
 
 
-def test_a_tls_handshake_takes_a_place(rig: Rig, certificate: tuple[Path, Path]) -> None:
-    """Who connects and says nothing counts; when he goes there is room again."""
+def test_silent_tls_connections_keep_nobody_out(rig: Rig, certificate: tuple[Path, Path]) -> None:
+    """However many there are, the next client is served, and the first of them is cut."""
     cert, key = map(str, certificate)
-    serving = rig.serve(limits=Limits(connections=3), certificate=cert, key=key)
+    limits = Limits(connections=ConnectionLimits(total=3))
+    serving = rig.serve(limits=limits, certificate=cert, key=key)
     with contextlib.ExitStack() as lines:
-        silent = [socket.create_connection(("127.0.0.1", serving.port)) for _ in range(3)]
-        for line in silent:
-            lines.enter_context(line)
-        assert raw(serving.port, b"", seconds=30) == b""
-        for line in silent:
-            line.setblocking(False)  # noqa: FBT003 - its own call
-            with pytest.raises(BlockingIOError):
-                line.recv(1)
-    wait_for(lambda: answers(serving))
+        silent = [lines.enter_context(connected(serving.port)) for _ in range(4)]
+        assert answers(serving)
+        assert silent[0].recv(1) == b""
 
 
 def test_a_tls_handshake_that_never_ends_is_cut_off(
@@ -591,7 +598,7 @@ def test_a_tls_handshake_that_never_ends_is_cut_off(
 ) -> None:
     """As a head is; the place is free again, also where it was no handshake at all."""
     cert, key = map(str, certificate)
-    limits = Limits(connections=1, head_seconds=0.5)
+    limits = Limits(head_seconds=0.5)
     serving = rig.serve(limits=limits, certificate=cert, key=key)
     for said in (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"):
         begin = time.monotonic()
@@ -601,34 +608,23 @@ def test_a_tls_handshake_that_never_ends_is_cut_off(
 
 
 def test_who_takes_nothing_is_cut_off(rig: Rig) -> None:
-    """A client that asks and does not read keeps its place but for a while."""
-    serving = rig.serve(limits=Limits(connections=2, stuck_seconds=0.5))
+    """A client that asks and does not read is there but for a while."""
+    serving = rig.serve(limits=Limits(stuck_seconds=0.5))
     asking = b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with contextlib.ExitStack() as lines:
-        for _ in range(2):
-            line = lines.enter_context(socket.socket())
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            line.connect(("127.0.0.1", serving.port))
-            # For more than the buffers on the way hold.
-            line.sendall(asking * 200)
-        other = lines.enter_context(wait_for(lambda: asker(serving.port)))
-
-        def both_are_gone() -> bool:
-            other.sendall(WAITING)
-            return bool(other.recv(4096)) and answers(serving)
-
-        wait_for(both_are_gone)
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(("127.0.0.1", serving.port))
+        # For more than the buffers on the way hold.
+        line.sendall(asking * 200)
+        gates = serving.server._gates
+        wait_for(lambda: gates._gates)
+        wait_for(lambda: not gates._gates)
+    assert answers(serving)
 
 
-def asker(port: int) -> socket.socket | None:
-    """Connect and get an answer, or nothing where there is no place."""
-    line = socket.create_connection(("127.0.0.1", port), timeout=10)
-    with contextlib.suppress(OSError):
-        line.sendall(WAITING)
-        if line.recv(4096):
-            return line
-    line.close()
-    return None
+def connected(port: int) -> socket.socket:
+    """Connect, and say nothing."""
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def test_nonsense_harms_nobody(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,8 +9,9 @@ from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
     import os
+    import ssl
 
-__all__ = ["absolute_path", "check_certificate"]
+__all__ = ["absolute_path", "check_certificate", "server_context"]
 
 
 def absolute_path(path: str | os.PathLike[str] | None) -> str | None:
@@ -37,16 +38,35 @@ def check_certificate(certificate: str | None, key: str | None) -> None:
     for name, path in (("certificate", certificate), ("key", key)):
         if path is not None:
             _check_pem(name, path)
+    server_context(certificate, key)
+
+
+def server_context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    """
+    Make what a server needs to speak TLS, 1.2 or newer (RFC 8996). Reads the files.
+
+    Args:
+        certificate: Path of a PEM file. None: no TLS.
+        key: Path of the private key, PEM. None: it stands in the same file.
+
+    Raises:
+        SettingsError: They cannot be used.
+
+    """
+    if certificate is None:
+        return None
     # Costs 10 ms to import; only those who serve over TLS pay.
     import ssl  # noqa: PLC0415
 
-    where = f"certificate={certificate!r}" + ("" if key is None else f" and key={key!r}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         # Without a password function OpenSSL would ask on the terminal.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError) as error:
+        where = f"certificate={certificate!r}" + ("" if key is None else f" and key={key!r}")
         raise SettingsError(f"{where} cannot be used: {_explain_tls(error)}.") from error
+    return context
 
 
 def _check_pem(name: str, path: str) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
+
+from backpack.listening.connections import ConnectionLimits, Connections
 
 if TYPE_CHECKING:
     import ssl
 
+    from backpack.listening.connections import Connection
     from backpack.web.aio import aiohttp, web
 
 __all__ = ["Gate", "GateKeeper", "Limits"]
@@ -24,9 +25,7 @@ class Limits:
     What one connection, one address and all together may take.
 
     Attributes:
-        connections: All together.
-        connections_per_address: From one address. Not for this machine's own:
-            behind a tunnel or a proxy every viewer comes from there.
+        connections: How many there may be.
         head_seconds: Until the head of a request is there, and until a TLS
             handshake is through. Connections count from the beginning of it.
         stuck_seconds: Until a connection ends that takes nothing of what waits
@@ -40,8 +39,7 @@ class Limits:
 
     """
 
-    connections: int = 512
-    connections_per_address: int = 64
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     head_seconds: float = 10.0
     stuck_seconds: float = 20.0
     head_bytes: int = 64 * 1024
@@ -61,7 +59,7 @@ class GateKeeper:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._of_address: Counter[str] = Counter()
+        self._connections = Connections(limits.connections)
         # By the identity of aiohttp's protocol, which a request knows.
         self._gates: dict[int, Gate] = {}
 
@@ -69,21 +67,16 @@ class GateKeeper:
         """Give the gate that a request came in by; None: its connection is gone."""
         return self._gates.get(id(request.protocol))
 
-    def enter(self, gate: Gate, inner: asyncio.Protocol, address: str) -> bool:
-        """Count a connection in, or say that there are too many."""
-        many = self._of_address[address] >= self.limits.connections_per_address
-        if len(self._gates) >= self.limits.connections or (many and not _is_own(address)):
-            return False
-        self._of_address[address] += 1
-        self._gates[id(inner)] = gate
-        return True
+    def enter(self, gate: Gate, inner: asyncio.Protocol, address: str) -> Connection | None:
+        """Count a connection in. None: there are too many."""
+        connection = self._connections.admit(address, gate.abort)
+        if connection is not None:
+            self._gates[id(inner)] = gate
+        return connection
 
-    def leave(self, inner: asyncio.Protocol, address: str) -> None:
-        """Count a connection out. Idempotent."""
-        if self._gates.pop(id(inner), None) is not None:
-            self._of_address[address] -= 1
-            # Addresses that are gone must not pile up.
-            self._of_address += Counter()
+    def leave(self, inner: asyncio.Protocol) -> None:
+        """Forget a connection. Idempotent."""
+        self._gates.pop(id(inner), None)
 
     def abort_all(self) -> None:
         """Cut every connection."""
@@ -117,7 +110,8 @@ class Gate(asyncio.Protocol):
         self._handshake: asyncio.Task[None] | None = None
         # What came in one piece with the end of the handshake, before asyncio has told of that.
         self._early = b""
-        self._address = ""
+        # None: it was not let in.
+        self._connection: Connection | None = None
         # Runs while a head is awaited, or has begun to come.
         self._timer: asyncio.TimerHandle | None = None
         # What came and belongs to no request that has begun: a head that is not
@@ -133,8 +127,9 @@ class Gate(asyncio.Protocol):
         """Let a connection in, or cut it."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self._address = str(peer[0]) if peer else ""
-        if not self._keeper.enter(self, self._inner, self._address):
+        address = str(peer[0]) if peer else ""
+        self._connection = self._keeper.enter(self, self._inner, address)
+        if self._connection is None:
             self._transport.abort()
             return
         self._prepare(transport.get_extra_info("socket"))
@@ -218,12 +213,16 @@ class Gate(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._stop_timer()
-        self._keeper.leave(self._inner, self._address)
+        if self._connection is not None:
+            self._connection.is_closed = True
+        self._keeper.leave(self._inner)
 
     def begin(self, request: web.BaseRequest) -> None:
         """Learn that the head of a request is there, and its answer is made."""
         self._stop_timer()
         self._is_busy = True
+        if self._connection is not None:
+            self._connection.begin()
         self._requests += 1
         self._body = request.content
         # Of the body what has come by now.
@@ -234,6 +233,8 @@ class Gate(asyncio.Protocol):
     def done(self) -> None:
         """Learn that a request is answered: the next head may come. How long, aiohttp knows."""
         self._is_busy = False
+        if self._connection is not None:
+            self._connection.end()
 
     @property
     def is_last(self) -> bool:
@@ -287,12 +288,3 @@ def _head_bytes(request: web.BaseRequest) -> int:
     """Tell how long a request's head was, as nearly every client writes it."""
     line = f"{request.method} {request.raw_path} HTTP/1.1\r\n"
     return len(line) + sum(len(name) + len(value) + 4 for name, value in request.raw_headers) + 2
-
-
-def _is_own(address: str) -> bool:
-    try:
-        number = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(number, "ipv4_mapped", None)
-    return (mapped or number).is_loopback

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
-from backpack.errors import AddressInUseError, OutputError, SettingsError, StateError
-from backpack.listening.addresses import own_address
+from backpack.errors import SettingsError, StateError
+from backpack.listening.certificate import server_context
+from backpack.listening.tcp import LISTEN_BACKLOG, listen
 from backpack.web.aio import web
 from backpack.web.crossing import Crossing
 from backpack.web.gate import Gate, GateKeeper, Limits
 from backpack.web.mount import Mount
-from backpack.web.settings import check_stream_path
+from backpack.web.settings import DEFAULT_PORT, check_stream_path
 from backpack.web.site import Site
 from backpack.web.whep import Whep
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from backpack.hub.hub import Hub
     from backpack.web.settings import WebServerSettings
 
 __all__ = ["Server"]
-
-LISTEN_BACKLOG = 128
 
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -87,9 +85,9 @@ class Server:
         if self._crossing is not None:
             raise StateError("This web server is open. Close it before it is opened again.")
         self._settings.validate()
-        context = _tls_context(self._settings)
+        context = server_context(self._settings.certificate, self._settings.key)
         with contextlib.ExitStack() as undo:
-            sock = _listen(self._settings)
+            sock = listen(self._settings.address, self._settings.port, other_port=DEFAULT_PORT)
             undo.callback(sock.close)
             port: int = sock.getsockname()[1]
             instance = f"{socket.gethostname()}:{port}"
@@ -163,6 +161,10 @@ class Server:
         mount = self._mounts.get(path)
         return 0 if mount is None else mount.lost
 
+    def failed_logins(self) -> int:
+        """Count the wrong tokens and passwords since it was opened."""
+        return 0 if self._site is None else self._site.failed_logins
+
     def close(self) -> None:
         """Stop listening and close every viewer. The port is free when this returns. Idempotent."""
         crossing, self._crossing = self._crossing, None
@@ -230,49 +232,3 @@ class Server:
         self._gates.abort_all()
         # Transports tell their protocols that they are closed in the loop's next round.
         await asyncio.sleep(0)
-
-
-def _listen(settings: WebServerSettings) -> socket.socket:
-    address = own_address(settings.address)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # "::" takes IPv4 clients too.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind((address, settings.port))
-        sock.listen(LISTEN_BACKLOG)
-        sock.setblocking(False)  # noqa: FBT003 - its own call
-    except OSError as error:
-        sock.close()
-        raise _explain(error, f"{settings.address}:{settings.port}") from error
-    return sock
-
-
-def _explain(error: OSError, where: str) -> OutputError:
-    if error.errno == errno.EADDRINUSE:
-        return AddressInUseError(
-            f"Another program listens on {where}. Stop it, or give another port "
-            "(port=0 takes a free one)."
-        )
-    if error.errno == errno.EACCES:
-        return OutputError(
-            f"Listening on {where} is not permitted. Ports below 1024 are for root: "
-            "give a higher one, for example 8080."
-        )
-    return OutputError(f"Cannot listen on {where}: {error}.")
-
-
-def _tls_context(settings: WebServerSettings) -> ssl.SSLContext | None:
-    if settings.certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.certificate, settings.key, password=lambda: "")
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"certificate={settings.certificate!r} cannot be used for HTTPS: {error}."
-        ) from error
-    return context
