@@ -88,7 +88,7 @@ PACKAGES: Final = (
     Package(
         "gir1.2-gst-rtsp-server-1.0", "gstreamer1-rtsp-server", "GStreamer's RTSP server", _RTSP
     ),
-    Package("glib-networking", "glib-networking", "TLS for RTSP", frozenset({"rtsps://"})),
+    Package("glib-networking", "glib-networking", "TLS for cameras", frozenset({READING})),
     Package("python3-aiohttp", "python3-aiohttp", "the web server", _PAGE),
     Package(
         "gstreamer1.0-nice", "libnice-gstreamer1", "ICE, how WebRTC connects", frozenset({"WebRTC"})

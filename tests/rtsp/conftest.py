@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from backpack.hub.hub import Hub
+    from backpack.listening.connections import ConnectionLimits
 
 
 @dataclass
@@ -64,11 +65,11 @@ class Rig:
         self._stack.callback(stream.close)
         return stream
 
-    def serve(self, **settings: Any) -> Serving:
+    def serve(self, *, limits: ConnectionLimits | None = None, **settings: Any) -> Serving:
         """Open a server, on a free port unless one is given."""
         settings.setdefault("port", 0)
         made = RTSPServerSettings(**settings)
-        server = Server(made)
+        server = Server(made, limits=limits)
         port = self.loop.call(server.open)
         host = f"[{made.address}]" if ":" in made.address else made.address
         scheme = "rtsps" if made.secure else "rtsp"

@@ -234,7 +234,7 @@ def _judge_used(
         remarks.append("libyuv is missing: colours are converted several times as slowly.")
         packages.append("libyuv0")
     if not used["tls"]:
-        remarks.append("glib-networking is missing: no rtsps://.")
+        remarks.append("glib-networking is missing: no rtsps:// cameras for `spyglass serve`.")
         packages.append("glib-networking")
     if not used["aiohttp"]:
         remarks.append("aiohttp is missing: no page for the browser, no http://.")

@@ -64,7 +64,7 @@ def _used(python: Facts, facts: Facts) -> Iterator[str]:
         ("GStreamer", "gstreamer", "with its Python overrides"),
         ("RTSP server library", "rtsp_server", ""),
         ("libyuv", "libyuv", "fast colour conversion"),
-        ("TLS (glib-networking)", "tls", "rtsps://"),
+        ("TLS (glib-networking)", "tls", "rtsps:// cameras"),
         ("aiohttp", "aiohttp", "http://, the page in the browser"),
         ("WebRTC", "webrtc", "the page over UDP; without it the page uses TCP"),
         ("numpy", "numpy", "`spyglass serve` where the application's Python has no gi"),

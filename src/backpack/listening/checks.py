@@ -9,9 +9,19 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HIGHEST_PORT", "check_port", "check_users", "port_number"]
+__all__ = [
+    "DEFAULT_MAX_VIEWERS",
+    "HIGHEST_PORT",
+    "check_max_viewers",
+    "check_port",
+    "check_users",
+    "port_number",
+]
 
 HIGHEST_PORT = 65535
+
+DEFAULT_MAX_VIEWERS = 100
+"""They share one encoder, but each takes its share of the network."""
 
 
 def check_port(name: str, value: object, *, lowest: int) -> None:
@@ -25,6 +35,20 @@ def check_port(name: str, value: object, *, lowest: int) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or not lowest <= value <= HIGHEST_PORT:  # type: ignore[operator]
         raise SettingsError(f"{name}={value!r}: give a port from {lowest} to {HIGHEST_PORT}.")
+
+
+def check_max_viewers(given: object) -> None:
+    """
+    Refuse what is no number of viewers.
+
+    Raises:
+        SettingsError: It is no whole number, or less than 1.
+
+    """
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise SettingsError(f"max_viewers={given!r}: give a whole number.")
+    if given < 1:
+        raise SettingsError(f"max_viewers={given}: give 1 or more.")
 
 
 def port_number(port: str | int) -> int:

@@ -10,7 +10,7 @@ from backpack.listening.addresses import is_loopback
 from backpack.listening.app_kind import Kind
 from backpack.listening.app_server import ListeningServer
 from backpack.listening.certificate import absolute_path
-from backpack.listening.checks import port_number
+from backpack.listening.checks import DEFAULT_MAX_VIEWERS, port_number
 from backpack.listening.paths import check_mount_path
 from backpack.predecessor import RTSP_SERVER, OldNames
 from backpack.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
@@ -58,6 +58,7 @@ class RTSPServer(ListeningServer, OldNames):
         rtp_ports: First and last UDP port for RTP and RTCP. None: any.
         allow_anonymous: Whether an address that others can reach may be
             watched without logging in.
+        max_viewers: How many may watch at a time; who comes then is answered with 503.
         required: Whether `start` raises where streaming cannot run at all.
             Otherwise that is logged, and tried again.
 
@@ -81,6 +82,7 @@ class RTSPServer(ListeningServer, OldNames):
         key: str | os.PathLike[str] | None = None,
         rtp_ports: tuple[int, int] | None = None,
         allow_anonymous: bool = False,
+        max_viewers: int = DEFAULT_MAX_VIEWERS,
         required: bool = False,
     ) -> None:
         # Path → launch text of a pipeline of the application's own.
@@ -93,6 +95,7 @@ class RTSPServer(ListeningServer, OldNames):
             key=absolute_path(key),
             rtp_ports=rtp_ports,
             allow_anonymous=allow_anonymous,
+            max_viewers=max_viewers,
         )
         super().__init__(settings, parent_logger, required=required)
 

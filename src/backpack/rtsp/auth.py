@@ -1,51 +1,118 @@
-"""Decide who may watch, and whether anybody else on the way can."""
+"""Decide who may watch."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+import time
 from typing import TYPE_CHECKING
 
-from backpack.errors import MissingDependencyError, SettingsError
-from backpack.gst.gi import Gio, GLib, Gst
+from backpack.gst.gi import Gst
 from backpack.gst.rtsp import GstRtsp, GstRtspServer
-from backpack.packages import install_hint
+from backpack.listening.guesses import Guesses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backpack.listening.connections import Connection
     from backpack.rtsp.settings import RTSPServerSettings
 
-__all__ = ["grant", "make_auth"]
+__all__ = ["Auth", "grant", "make_auth"]
 
 _VIEWER = "viewer"
 
+_BEFORE_ALL = "auth.check.url"
+"""GST_RTSP_AUTH_CHECK_URL: asked before a request is looked into."""
 
-def make_auth(settings: RTSPServerSettings) -> GstRtspServer.RTSPAuth | None:
+_FOR_MEDIA = "auth.check.media.factory.access"
+"""GST_RTSP_AUTH_CHECK_MEDIA_FACTORY_ACCESS."""
+
+_log = logging.getLogger(__name__)
+
+
+class Auth(GstRtspServer.RTSPAuth):
     """
-    Make what the server asks about every client. Main thread.
+    Ask every request but OPTIONS for the login, whichever path it names.
+
+    Left alone, gst-rtsp-server (1.22) asks when a path has been found, and for
+    DESCRIBE and SETUP only: who has no login learns which paths there are, and may
+    pause or end a session whose number it has seen. A connection that has logged
+    in need not say so again: not all players do with each request.
 
     Passwords go out as digests only (RFC 7616); the basic scheme would send
     them in clear.
 
-    Returns:
-        None: anybody may watch, in clear.
+    All is asked on the clients' thread, of which there is one.
+    """
 
-    Raises:
-        SettingsError: The certificate or its key cannot be used.
-        MissingDependencyError: GLib has no TLS here.
+    def __init__(self, door: str) -> None:
+        super().__init__()
+        self.guesses = Guesses(door)
+        # Client's hash, which is the object's address → its connection. The clients
+        # themselves would be kept alive.
+        self._connections: dict[int, Connection] = {}
+        self._clock: Callable[[], float] = time.monotonic
+
+    def know(self, client: GstRtspServer.RTSPClient, connection: Connection) -> None:
+        """Learn by which connection a client comes. Main thread, before its first request."""
+        self._connections[hash(client)] = connection
+
+    def forget(self, client: GstRtspServer.RTSPClient) -> None:
+        """Learn that a client is gone. Idempotent."""
+        self._connections.pop(hash(client), None)
+
+    def do_check(self, context: GstRtspServer.RTSPContext, check: str) -> bool:
+        """Let a request pass, or have it answered with 401."""
+        if check != _BEFORE_ALL:
+            return bool(GstRtspServer.RTSPAuth.do_check(self, context, check))
+        if context.method == GstRtsp.RTSPMethod.OPTIONS:
+            return True
+        connection = self._connections.get(hash(context.client))
+        if connection is None:
+            return False
+        return connection.is_logged_in or self._log_in(context, connection)
+
+    def _log_in(self, context: GstRtspServer.RTSPContext, connection: Connection) -> bool:
+        guessed = bool(
+            context.request.parse_auth_credentials(GstRtsp.RTSPHeaderField.AUTHORIZATION)
+        )
+        now = self._clock()
+        if guessed and self.guesses.is_shut_out(connection.address, now):
+            # Not even compared, nor answered.
+            connection.close()
+            return False
+        GstRtspServer.RTSPAuth.do_authenticate(self, context)
+        token: object | None = context.token
+        if token is not None:
+            connection.is_logged_in = True
+            return True
+        if guessed:
+            self.guesses.wrong(connection.address, now)
+        # Answers with 401 and a challenge, since there is no login.
+        GstRtspServer.RTSPAuth.do_check(self, context, _FOR_MEDIA)
+        return False
+
+
+def make_auth(settings: RTSPServerSettings, port: int) -> Auth | None:
+    """
+    Make what the server asks about every client. Main thread.
+
+    Args:
+        settings: They name the users.
+        port: Where it listens; for the log.
+
+    Returns:
+        None: anybody may watch.
 
     """
-    if not settings.users and not settings.secure:
+    if not settings.users:
         return None
-    auth = GstRtspServer.RTSPAuth.new()
+    auth = Auth(f"the RTSP server on port {port}")
     auth.set_realm("SpyGlass")
-    token = _token()
-    if settings.users:
-        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
-        for name, password in settings.users.items():
-            auth.add_digest(name, password, token)
-    else:
-        auth.set_default_token(token)
-    if settings.certificate is not None:
-        auth.set_tls_certificate(_load_certificate(settings.certificate, settings.key))
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", _VIEWER)
+    for name, password in settings.users.items():
+        auth.add_digest(name, password, token)
     return auth
 
 
@@ -55,25 +122,3 @@ def grant(factory: GstRtspServer.RTSPMediaFactory) -> None:
     role.set_value("media.factory.access", True)  # noqa: FBT003 - GStreamer's own call
     role.set_value("media.factory.construct", True)  # noqa: FBT003
     factory.add_role_from_structure(role)
-
-
-def _token() -> GstRtspServer.RTSPToken:
-    token = GstRtspServer.RTSPToken()
-    token.set_string("media.factory.role", _VIEWER)
-    return token
-
-
-def _load_certificate(certificate: str, key: str | None) -> Gio.TlsCertificate:
-    if not Gio.TlsBackend.get_default().supports_tls():
-        raise MissingDependencyError(
-            f"rtsps:// needs TLS for GLib, which is missing. {install_hint('glib-networking')}"
-        )
-    try:
-        if key is not None:
-            return Gio.TlsCertificate.new_from_files(certificate, key)
-        text = Path(certificate).read_text(encoding="ascii")
-        return Gio.TlsCertificate.new_from_pem(text, len(text))
-    except (GLib.Error, OSError, ValueError) as error:
-        raise SettingsError(
-            f"certificate={certificate!r} cannot be used for RTSPS: {error}. Give PEM files."
-        ) from error

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
 
-from backpack.errors import AddressInUseError, OutputError, SettingsError, StateError
-from backpack.gst.gi import Gio, GLib
+from backpack.errors import SettingsError, StateError
+from backpack.gst.gi import GLib
 from backpack.gst.rtsp import GstRtspServer
 from backpack.listening.addresses import is_wildcard, own_address
+from backpack.listening.certificate import server_context
 from backpack.listening.paths import check_mount_path
+from backpack.listening.tcp import listen
 from backpack.rtsp.auth import make_auth
+from backpack.rtsp.door import LIMITS, SECURE_LIMITS, Door
 from backpack.rtsp.mount import Mount, check_launch
 from backpack.rtsp.session import SESSION_TIMEOUT_SECONDS, Sessions
+from backpack.rtsp.settings import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack.hub.hub import Hub
+    from backpack.listening.connections import Connection, ConnectionLimits
+    from backpack.rtsp.auth import Auth
     from backpack.rtsp.settings import RTSPServerSettings
 
 __all__ = ["Server"]
@@ -31,9 +38,6 @@ GOODBYE_MS = 300
 
 LARGEST_BODY_BYTES = 64 * 1024
 """Of a request. What a player sends has no body, or a few lines."""
-
-LISTEN_BACKLOG = 128
-"""GStreamer's own 5 lets the sixth of a burst of clients wait a second for its second SYN."""
 
 CLIENT_THREADS = 1
 """With more, gst-rtsp-server (1.22) answers 503 to who asks while the last viewer is leaving."""
@@ -57,18 +61,25 @@ class Server:
     Args:
         settings: What it was asked to be; checked by `open`.
         clock_ns: The monotonic clock.
+        limits: How many connections there may be. None: as many as usual.
 
     """
 
     def __init__(
-        self, settings: RTSPServerSettings, *, clock_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        settings: RTSPServerSettings,
+        *,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         self._settings = settings
         self._clock_ns = clock_ns
         # None: not open.
         self._server: GstRtspServer.RTSPServer | None = None
         self._sessions: Sessions | None = None
-        self._source: GLib.Source | None = None
+        self._door: Door | None = None
+        self._auth: Auth | None = None
+        self._limits = limits or (SECURE_LIMITS if settings.secure else LIMITS)
         self._handler = 0
         self._points = GstRtspServer.RTSPMountPoints.new()
         self._pool: GstRtspServer.RTSPAddressPool | None = None
@@ -96,24 +107,24 @@ class Server:
             raise StateError("This RTSP server is open. Close it before it is opened again.")
         self._settings.validate()
         address = own_address(self._settings.address)
-        server = GstRtspServer.RTSPServer.new()
-        # Assigning to .address or .service would only make a Python attribute.
-        server.set_address(address)
-        server.set_service(str(self._settings.port))
-        server.set_backlog(LISTEN_BACKLOG)
-        server.set_content_length_limit(LARGEST_BODY_BYTES)
-        threads = GstRtspServer.RTSPThreadPool.new()
-        threads.set_max_threads(CLIENT_THREADS)
-        server.set_thread_pool(threads)
-        server.set_mount_points(self._points)
-        server.set_auth(make_auth(self._settings))
-        self._pool = None if self._settings.secure else _address_pool(self._settings, address)
-        self._source = self._listen(server)
-        self._handler = server.connect("client-connected", self._on_client_connected)
+        context = server_context(self._settings.certificate, self._settings.key)
+        with contextlib.ExitStack() as undo:
+            sock = listen(self._settings.address, self._settings.port, other_port=DEFAULT_PORT)
+            undo.callback(sock.close)
+            port: int = sock.getsockname()[1]
+            self._auth = make_auth(self._settings, port)
+            self._pool = None if self._settings.secure else _address_pool(self._settings, address)
+            server = self._make_server()
+            self._sessions = Sessions(
+                server,
+                lambda: list(self._mounts.values()),
+                self._clock_ns,
+                self._settings.max_viewers,
+            )
+            self._door = Door(sock, server, context, self._limits)
+            undo.pop_all()
         self._server = server
-        self._sessions = Sessions(server, lambda: list(self._mounts.values()), self._clock_ns)
-        self._source.attach(None)
-        return server.get_bound_port()
+        return port
 
     def mount(self, path: str, hub: Hub) -> None:
         """
@@ -168,13 +179,17 @@ class Server:
         mount = self._mounts.get(path)
         return 0 if mount is None else mount.lost
 
+    def failed_logins(self) -> int:
+        """Count the wrong passwords since it was opened."""
+        return 0 if self._auth is None else self._auth.guesses.total
+
     def close(self) -> None:
         """Stop listening and close every client. The port is free when this returns. Idempotent."""
-        if self._server is None or self._source is None or self._sessions is None:
+        if self._server is None or self._door is None or self._sessions is None:
             return
-        server, sessions, source = self._server, self._sessions, self._source
-        self._server = self._sessions = self._source = None
-        source.destroy()
+        server, sessions, door = self._server, self._sessions, self._door
+        self._server = self._sessions = self._door = None
+        door.close()
         for timer in (*self._ending, *self._renewing):
             GLib.source_remove(timer)
         self._renewing.clear()
@@ -192,6 +207,19 @@ class Server:
             mount.close()
         while sessions.count and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
+        door.cut()
+
+    def _make_server(self) -> GstRtspServer.RTSPServer:
+        # It does not listen itself: the door hands connections to it.
+        server = GstRtspServer.RTSPServer.new()
+        server.set_content_length_limit(LARGEST_BODY_BYTES)
+        threads = GstRtspServer.RTSPThreadPool.new()
+        threads.set_max_threads(CLIENT_THREADS)
+        server.set_thread_pool(threads)
+        server.set_mount_points(self._points)
+        server.set_auth(self._auth)
+        self._handler = server.connect("client-connected", self._on_client_connected)
+        return server
 
     def _add(self, path: str, *, hub: Hub | None = None, pipeline: str | None = None) -> None:
         if self._server is None:
@@ -210,33 +238,26 @@ class Server:
         self._mounts[path] = mount
         self._points.add_factory(path, mount.factory)
 
-    def _listen(self, server: GstRtspServer.RTSPServer) -> GLib.Source:
-        where = f"{self._settings.address}:{self._settings.port}"
-        try:
-            return server.create_source(None)
-        except GLib.Error as error:
-            if error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.ADDRESS_IN_USE):
-                raise AddressInUseError(
-                    f"Another program listens on {where}. Stop it, or give another port "
-                    "(port=0 takes a free one)."
-                ) from error
-            if error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.PERMISSION_DENIED):
-                raise OutputError(
-                    f"Listening on {where} is not permitted. Ports below 1024 are for root: "
-                    "give a higher one, for example 8554."
-                ) from error
-            raise OutputError(f"Cannot listen on {where}: {error.message}.") from error
-
     def _on_client_connected(
         self, _server: GstRtspServer.RTSPServer, client: GstRtspServer.RTSPClient
     ) -> None:
         # Main thread. The client's own requests come on its thread.
-        if self._sessions is None:
+        connection = None if self._door is None else self._door.claim()
+        if self._sessions is None or connection is None:
             return
-        client.connect("new-session", _on_new_session)
+        if self._auth is not None:
+            self._auth.know(client, connection)
+        client.connect("closed", self._on_closed, connection)
+        client.connect("new-session", _on_new_session, connection)
         client.connect("describe-request", self._on_describe)
         client.connect("play-request", self._on_play)
-        self._sessions.add(client)
+        self._sessions.add(client, connection)
+
+    def _on_closed(self, client: GstRtspServer.RTSPClient, connection: Connection) -> None:
+        # Client's thread.
+        connection.is_closed = True
+        if self._auth is not None:
+            self._auth.forget(client)
 
     def _on_describe(
         self, client: GstRtspServer.RTSPClient, context: GstRtspServer.RTSPContext
@@ -280,9 +301,14 @@ class Server:
         return False
 
 
-def _on_new_session(_client: GstRtspServer.RTSPClient, session: GstRtspServer.RTSPSession) -> None:
+def _on_new_session(
+    _client: GstRtspServer.RTSPClient,
+    session: GstRtspServer.RTSPSession,
+    connection: Connection,
+) -> None:
     # Client's thread, before the answer that announces it.
     session.set_timeout(SESSION_TIMEOUT_SECONDS)
+    connection.begin()
 
 
 def _address_pool(settings: RTSPServerSettings, address: str) -> GstRtspServer.RTSPAddressPool:

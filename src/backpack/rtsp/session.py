@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack.gst.gi import Gio
+    from backpack.listening.connections import Connection as Counted
     from backpack.rtsp.mount import Mount
 
 __all__ = ["IDLE_NS", "SESSION_TIMEOUT_SECONDS", "STALLED_NS", "SendBuffer", "Sessions"]
@@ -35,9 +36,6 @@ IDLE_NS = 60_000_000_000
 """A connection without a session is closed after this. Players set theirs up within one."""
 
 SWEEP_MS = 1000
-
-SEND_BUFFER_BYTES = 256 * 1024
-"""Of a client's socket. Left alone, the kernel's may hold 4 MB: 13 s of video to be late by."""
 
 RECEIVED_BYTES = 256 * 1024
 RECEIVED_BYTES_A_SECOND = 1024
@@ -96,6 +94,7 @@ class _Connection:
     """
 
     client: Callable[[], GstRtspServer.RTSPClient | None]
+    counted: Counted
     socket: Gio.Socket | None
     buffer: SendBuffer
     connected_ns: int
@@ -121,6 +120,7 @@ class Sessions:
         server: The server.
         mounts: Gives its mounts.
         clock_ns: The monotonic clock.
+        max_viewers: How many sessions there may be.
 
     """
 
@@ -129,24 +129,31 @@ class Sessions:
         server: GstRtspServer.RTSPServer,
         mounts: Callable[[], list[Mount]],
         clock_ns: Callable[[], int],
+        max_viewers: int,
     ) -> None:
         self._server = server
         self._pool = GstRtspServer.RTSPSessionPool.new()
+        self._pool.set_max_sessions(max_viewers)
         server.set_session_pool(self._pool)
         self._mounts = mounts
         self._clock_ns = clock_ns
         self._connections: list[_Connection] = []
         self._timer = 0
 
-    def add(self, client: GstRtspServer.RTSPClient) -> None:
-        """Watch a client that has just connected."""
+    def add(self, client: GstRtspServer.RTSPClient, counted: Counted) -> None:
+        """Watch a client that has just connected, by a connection that is counted."""
         # The connection goes with its session: half a client helps nobody. Not
         # at once: who is refused UDP tries TCP next, on the same connection.
         client.set_property("post-session-timeout", AFTER_SESSION_SECONDS)
         now_ns = self._clock_ns()
         self._connections.append(
             _Connection(
-                _weakly(client), _socket_of(client), SendBuffer(since_ns=now_ns), now_ns, now_ns
+                _weakly(client),
+                counted,
+                _socket_of(client),
+                SendBuffer(since_ns=now_ns),
+                now_ns,
+                now_ns,
             )
         )
         if self._timer == 0:
@@ -221,6 +228,7 @@ def _why_gone(connection: _Connection, now_ns: int) -> str | None:
             return "sent more than a player does"
     media = _session_media(client)
     if not media and not client.session_filter(None):
+        connection.counted.end()
         if now_ns - connection.idle_since_ns > IDLE_NS:
             return "did not ask for anything"
         return None
@@ -270,10 +278,7 @@ def _waiting_bytes(connected: socket.socket) -> int:
 
 def _socket_of(client: GstRtspServer.RTSPClient) -> Gio.Socket | None:
     connection = client.get_connection()
-    found = None if connection is None else connection.get_write_socket()
-    if found is not None:
-        found.set_option(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    return found
+    return None if connection is None else connection.get_write_socket()
 
 
 def _tunnel_of(client: GstRtspServer.RTSPClient, answers: Gio.Socket | None) -> Gio.Socket | None:

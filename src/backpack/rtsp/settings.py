@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from backpack.errors import SettingsError
 from backpack.listening.addresses import is_loopback, is_wildcard, own_address
 from backpack.listening.certificate import check_certificate
-from backpack.listening.checks import check_port, check_users
+from backpack.listening.checks import (
+    DEFAULT_MAX_VIEWERS,
+    check_max_viewers,
+    check_port,
+    check_users,
+)
 from backpack.listening.settings import from_plain, show, to_plain
 
 if TYPE_CHECKING:
@@ -36,6 +41,7 @@ class RTSPServerSettings:
             the same file.
         rtp_ports: Lowest and highest UDP port for video. None: any.
         allow_anonymous: Say yes to listening beyond this machine without users.
+        max_viewers: How many may watch at a time, all streams together.
 
     """
 
@@ -46,6 +52,7 @@ class RTSPServerSettings:
     key: str | None = None
     rtp_ports: tuple[int, int] | None = None
     allow_anonymous: bool = False
+    max_viewers: int = DEFAULT_MAX_VIEWERS
 
     def __repr__(self) -> str:
         return show(self)
@@ -71,6 +78,7 @@ class RTSPServerSettings:
                 "Give users={'name': 'password'}, or allow_anonymous=True if that is meant."
             )
         check_certificate(self.certificate, self.key)
+        check_max_viewers(self.max_viewers)
 
     @property
     def secure(self) -> bool:

@@ -30,6 +30,7 @@ class _Server(Protocol):
     def unmount(self, path: str) -> None: ...
     def viewers(self, path: str) -> int: ...
     def lost(self, path: str) -> int: ...
+    def failed_logins(self) -> int: ...
     def close(self) -> None: ...
 
 
@@ -124,6 +125,11 @@ class ServerBoard:
         server = self._servers.get(number)
         return 0 if server is None else server.lost(path)
 
+    def failed_logins(self, number: int) -> int:
+        """Count the wrong tokens and passwords at a server since it was opened."""
+        server = self._servers.get(number)
+        return 0 if server is None else server.failed_logins()
+
     def failure(self, number: int) -> str:
         """Return why a server is not open. Empty: it is, or was not asked for."""
         return self._failures.get(number, "")
@@ -180,6 +186,7 @@ class _Served:
         self.unmount = server.unmount
         self.viewers = server.viewers
         self.lost = server.lost
+        self.failed_logins = server.failed_logins
         self.close = server.close
 
 

@@ -79,6 +79,9 @@ class _Mount(QuietOutput):
     def lost(self) -> int:
         return self._board.lost(self._number, self._path)
 
+    def numbers(self) -> dict[str, Any]:
+        return {"failed_logins": self._board.failed_logins(self._number)}
+
     @property
     def trouble(self) -> str:
         return self._board.failure(self._number)

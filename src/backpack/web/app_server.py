@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from backpack.listening.app_kind import Kind
 from backpack.listening.app_server import ListeningServer
 from backpack.listening.certificate import absolute_path
-from backpack.listening.checks import port_number
+from backpack.listening.checks import DEFAULT_MAX_VIEWERS, port_number
 from backpack.web.settings import (
-    DEFAULT_MAX_VIEWERS,
     DEFAULT_PORT,
     WebServerSettings,
     check_stream_path,
@@ -139,5 +138,9 @@ class WebServer(ListeningServer):
         return f"<{type(self).__name__} {self._origin()} streams={self.streams}>"
 
     def _announcement(self, hosts: Sequence[str]) -> str:
-        # As Jupyter does: nobody else knows a token that was just made.
-        return f"watch at {self.url('/', hosts[0])}" if self._tells_token else ""
+        # As Jupyter does: nobody else knows a token that was just made. Once, so that a log
+        # that is kept does not get it with every start.
+        if not self._tells_token:
+            return ""
+        self._tells_token = False
+        return f"watch at {self.url('/', hosts[0])}"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from backpack.listening.guesses import Guesses
 from backpack.web.access import Doorkeeper, Entry, cookies_named, host_name
 from backpack.web.aio import web
 from backpack.web.answers import Files, refuse
-from backpack.web.guesses import Guesses
 
 if TYPE_CHECKING:
     from backpack.web.settings import WebServerSettings
@@ -50,8 +50,13 @@ class Entrance:
     def __init__(self, settings: WebServerSettings, instance: str, files: Files) -> None:
         self._keeper = Doorkeeper(settings, instance)
         self._secure = settings.secure
-        self._guesses = Guesses()
+        self._guesses = Guesses(f"the page on {instance}")
         self._files = files
+
+    @property
+    def failed_logins(self) -> int:
+        """How many wrong tokens and passwords there were."""
+        return self._guesses.total
 
     def refuse_host(self, request: web.BaseRequest) -> web.Response | None:
         """Refuse a request for a host that is none of ours; None: it is."""

@@ -60,6 +60,11 @@ _OF_OUTPUT: dict[str, tuple[str, str, str]] = {
         "counter",
         "Times that a viewer fell behind and went on at a key frame.",
     ),
+    "failed_logins": (
+        "spyglass_output_failed_logins_total",
+        "counter",
+        "Wrong tokens and passwords at the server of the output.",
+    ),
 }
 
 

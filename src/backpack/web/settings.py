@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 from backpack.errors import SettingsError
 from backpack.listening.addresses import own_address
 from backpack.listening.certificate import check_certificate
-from backpack.listening.checks import HIGHEST_PORT, check_port, check_users
+from backpack.listening.checks import (
+    DEFAULT_MAX_VIEWERS,
+    HIGHEST_PORT,
+    check_max_viewers,
+    check_port,
+    check_users,
+)
 from backpack.listening.paths import check_mount_path
 from backpack.listening.settings import from_plain, show, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_MAX_VIEWERS", "DEFAULT_PORT", "WebServerSettings", "check_stream_path"]
+__all__ = ["DEFAULT_PORT", "WebServerSettings", "check_stream_path"]
 
 DEFAULT_PORT = 8080
-
-DEFAULT_MAX_VIEWERS = 100
 
 SHORTEST_TOKEN = 16
 """A token is not typed but copied, so it need not be short; guessing one must be hopeless."""
@@ -109,10 +113,7 @@ class WebServerSettings:
         self._check_token()
         self._check_hosts()
         _check_udp_ports(self.udp_ports)
-        if isinstance(self.max_viewers, bool) or not isinstance(self.max_viewers, int):
-            raise SettingsError(f"max_viewers={self.max_viewers!r}: give a whole number.")
-        if self.max_viewers < 1:
-            raise SettingsError(f"max_viewers={self.max_viewers}: give 1 or more.")
+        check_max_viewers(self.max_viewers)
 
     @property
     def secure(self) -> bool:

@@ -271,6 +271,11 @@ class Site:
             }
         )
 
+    @property
+    def failed_logins(self) -> int:
+        """How many wrong tokens and passwords there were."""
+        return self._entrance.failed_logins
+
     async def _metrics(self) -> web.StreamResponse:
         page = Page()
         add_process(page, VERSION)
@@ -284,7 +289,12 @@ class Site:
             )
         for mount in list(self.mounts.values()):
             numbers = await mount.numbers()
-            own = {"viewers": mount.viewers, "lost": mount.lost, "skips": mount.skips}
+            own = {
+                "viewers": mount.viewers,
+                "lost": mount.lost,
+                "skips": mount.skips,
+                "failed_logins": self.failed_logins,
+            }
             add_stream(page, mount.path, numbers, [("web", own), *_other_outputs(numbers)])
         return web.Response(body=page.text().encode(), headers={"Content-Type": CONTENT_TYPE})
 
