@@ -36,6 +36,7 @@ _VARIABLES: Final = {
     "GST_REGISTRY": _PASSED,
     "CONDA_PREFIX": "conda's GStreamer and gi, if there, are used under this Python",
     "BACKPACK_PYTHON": "the only Python that is tried for the streaming process",
+    "BACKPACK_SANDBOX": "off: the streaming process keeps all rights of the application",
     "BACKPACK_DISABLE": "every SpyGlass does nothing while it is set",
 }
 

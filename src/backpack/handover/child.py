@@ -163,7 +163,11 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 def memory_bytes(pid: int) -> int | None:
-    """Tell the proportional set size of a process, or None where it cannot be read."""
+    """
+    Tell the proportional set size of a process, or None where it cannot be read.
+
+    Of the streaming process only root can: see `backpack.streamer.sandbox`.
+    """
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as file:  # noqa: PTH123
             for line in file:

@@ -22,6 +22,7 @@ _SYSTEM_PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3", "/opt/homebrew/
 # breaks the loading of libraries.
 _KEPT = frozenset(
     {
+        "BACKPACK_SANDBOX",
         "CUDA_VISIBLE_DEVICES",
         "HOME",
         "LANG",

@@ -21,6 +21,7 @@ from backpack.handover.messages import (
 from backpack.streamer.descriptors import raise_limit
 from backpack.streamer.logs import LogHandler
 from backpack.streamer.priority import step_behind
+from backpack.streamer.sandbox import is_wanted, lock_down
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     step_behind()
     raise_limit()
+    if is_wanted():
+        lock_down()
     channel_fd, *more = map(int, arguments)
     channel = Channel(socket.socket(fileno=channel_fd))
     stderr = next(iter(more), None)
