@@ -330,6 +330,34 @@ def test_start_and_stop_may_be_called_again() -> None:
     assert spyglass.state is State.STOPPED
 
 
+def test_the_outermost_of_nested_blocks_stops() -> None:
+    """The end of a `with` block in another one of the same object changes nothing."""
+    spyglass = SpyGlass(watcher())
+    with spyglass:
+        starts = spyglass.stats().starts
+        with spyglass, spyglass:
+            spyglass.put(frame())
+        assert spyglass.put(frame()) or spyglass.stats().stopped == 0
+        assert spyglass.state is State.STREAMING
+        assert spyglass.stats().starts == starts
+    assert spyglass.state is State.STOPPED
+
+
+def test_a_block_that_had_to_start_the_stream_stops_it() -> None:
+    """Blocks are counted from the last start on: one that failed, or a stop, leaves no count."""
+    broken = SpyGlass(watcher(), encoder="nosuchenc")
+    with pytest.raises(BackpackError), broken:
+        pytest.fail("There is no such encoder.")
+    assert not broken._stream._blocks
+    spyglass = SpyGlass(watcher())
+    with spyglass:
+        spyglass.stop_streaming()
+        with spyglass:
+            assert spyglass.state is not State.STOPPED
+        assert spyglass.state is State.STOPPED
+    assert not spyglass._stream._blocks
+
+
 def test_thirty_starts_and_stops_leave_nothing() -> None:
     """Descriptors and threads are as before, and it was one streaming process all the time."""
     spyglass = SpyGlass("rtsp://127.0.0.1:0/door", watcher())

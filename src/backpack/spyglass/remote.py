@@ -20,7 +20,7 @@ from backpack.spyglass.state import ACCEPTING, Course, Event, State
 from backpack.spyglass.tally import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from backpack.errors import BackpackError
     from backpack.handover.messages import FromOutput, Message, Opened, StreamReport
@@ -83,6 +83,10 @@ class RemoteStream:
         # None: the rate was chosen.
         self._cap: RateCap | None = None
         self._error: str | None = None
+        # How many `with` blocks are open, one in the other; and held while the first of
+        # them starts the stream and the last one stops it.
+        self._blocks = 0
+        self._blocks_lock = threading.RLock()
 
     # --- life ------------------------------------------------------------------
 
@@ -158,10 +162,26 @@ class RemoteStream:
             self._numbers.rest()
         self._frames.close()
 
+    def enter_block(self, start: Callable[[], None]) -> None:
+        """Count a `with` block; start the stream, unless a block around this one has."""
+        with self._blocks_lock:
+            is_outermost = not (self._blocks and self.is_open)
+            if is_outermost:
+                start()
+            self._blocks = 1 if is_outermost else self._blocks + 1
+
+    def leave_block(self, stop: Callable[[], None]) -> None:
+        """Count the end of a `with` block; stop the stream at that of the outermost one."""
+        with self._blocks_lock:
+            self._blocks = max(0, self._blocks - 1)
+            if not self._blocks:
+                stop()
+
     def become_forked_copy(self) -> None:
         """Let go of what belongs to the process that we were forked from."""
         # A lock that another thread held at the fork would be held for ever.
         self._lock = threading.Lock()
+        self._blocks_lock = threading.RLock()
         self._course = Course("This is the copy of a SpyGlass in a forked process.")
         self._tenancy = None
         self._frames.become_forked_copy()

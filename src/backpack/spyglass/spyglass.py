@@ -232,8 +232,8 @@ class SpyGlass(OldNames):
             self._stop(timeout)
 
     def __enter__(self) -> Self:
-        """Start streaming."""
-        self.start_streaming()
+        """Start streaming, unless a block around this one has."""
+        self._stream.enter_block(self.start_streaming)
         return self
 
     def __exit__(
@@ -242,8 +242,8 @@ class SpyGlass(OldNames):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop streaming."""
-        self.stop_streaming()
+        """Stop streaming at the end of the outermost block."""
+        self._stream.leave_block(self.stop_streaming)
 
     def _deliver_seconds(self) -> list[float]:
         """Give how long each output that sends far away asks for."""
