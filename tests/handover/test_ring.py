@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
@@ -274,6 +275,18 @@ def test_memory_that_holds_no_ring_is_refused() -> None:
 def test_the_memory_has_no_name(pair: Pair) -> None:
     """The ring is a memfd: `/dev/shm` and its limit in containers are not involved."""
     assert "memfd:" in str(Path(f"/proc/self/fd/{pair.ring.memory_fd}").readlink())
+
+
+@pytest.mark.parametrize("size", [0, 1 << 30])
+def test_whoever_else_has_the_memory_cannot_change_its_size(pair: Pair, size: int) -> None:
+    """A file that was cut off would end the application with SIGBUS in its next `put`."""
+    before = os.fstat(pair.reader._memory_fd).st_size
+    with contextlib.suppress(PermissionError):
+        os.truncate(pair.reader._memory_fd, size)
+        # Else this test ends with SIGBUS as well.
+        os.truncate(pair.reader._memory_fd, before)
+        pytest.fail("The size was changed.")
+    assert pair.put(np.zeros((4, 4, 3), np.uint8)) == 1
 
 
 class Stress:

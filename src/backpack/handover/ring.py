@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import mmap
 import os
 import tempfile
@@ -374,14 +375,24 @@ class RingReader:
 
 
 def _shared_file(size: int) -> int:
-    """Make a file in memory that has no name. `/dev/shm` and its limit are not involved."""
+    """
+    Make a file in memory that has no name, and that nobody can make smaller.
+
+    `/dev/shm` and its limit are not involved. The streaming process holds a descriptor of it,
+    and a store behind the end of a file that was cut off ends the writer with SIGBUS: so it is
+    sealed. A Python without memfd_create has a temporary file, which cannot be.
+    """
+    seals = 0
     if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("spyglass-ring", os.MFD_CLOEXEC)
+        fd = os.memfd_create("spyglass-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
     else:
         with tempfile.TemporaryFile(prefix="spyglass-ring") as file:
             fd = os.dup(file.fileno())
     try:
         os.truncate(fd, size)
+        if seals:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     except OSError:
         os.close(fd)
         raise
