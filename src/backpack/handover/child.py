@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
+import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -14,16 +15,19 @@ from typing import TYPE_CHECKING
 from backpack.handover.channel import Channel, ChannelClosed
 from backpack.handover.interpreter import boot_command
 from backpack.handover.messages import Shutdown
+from backpack.handover.transcript import Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["StreamingProcess", "cpu_seconds", "memory_bytes"]
 
 _MODULE = "backpack.streamer.main"
-_TAIL_LINES = 20
-_LONGEST_LINE = 4096
 _STDERR = 2
+_LAST_READS = 16
+"""How often what it wrote last is read: a pipe is empty after one."""
+
+logger = logging.getLogger("backpack.handover")
 
 
 class StreamingProcess:
@@ -61,35 +65,32 @@ class StreamingProcess:
         assert self._process.stderr is not None  # noqa: S101 - asked for above
         self.stderr = self._process.stderr
         os.set_blocking(self.stderr.fileno(), False)
-        self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
-        self._half_line = b""
+        self._transcript = Transcript()
 
     @property
     def pid(self) -> int:
         """Give its process id."""
         return self._process.pid
 
-    def read_stderr(self) -> list[str] | None:
-        """Give the lines that it has written since, or None when it closed the pipe."""
+    def read_stderr(self) -> bool:
+        """Log what it has written since; tell whether there may be more."""
         if self.stderr.closed:
-            return None
+            return False
         try:
             data = os.read(self.stderr.fileno(), 1 << 16)
         except BlockingIOError:
-            return []
-        if not data:
-            return None
-        *whole, self._half_line = (self._half_line + data).split(b"\n")
-        self._half_line = self._half_line[-_LONGEST_LINE:]
-        lines = [line.decode(errors="replace") for line in whole]
-        self._tail.extend(lines)
-        return lines
+            return True
+        now = time.monotonic()
+        _log(self._transcript.take(data, now) if data else self._transcript.finish(now))
+        return bool(data)
+
+    def tell_left_out(self) -> None:
+        """Log how much of what it has written was left out, if that is due."""
+        _log(self._transcript.summary(time.monotonic()))
 
     def last_words(self) -> str:
         """Give the last lines of its standard error; after `end` too."""
-        while self.read_stderr():
-            pass
-        return "\n".join(self._tail)
+        return self._transcript.last_words()
 
     def end(self, wait_seconds: float) -> int:
         """
@@ -108,10 +109,21 @@ class StreamingProcess:
         if self._process.poll() is None:
             self._process.kill()
         status = self._process.wait()
-        self.last_words()
+        self._read_the_rest()
         self.channel.close()
         self.stderr.close()
         return status
+
+    def _read_the_rest(self) -> None:
+        """Log what it wrote last; a process that it has started may still have the pipe."""
+        poll = select.poll()
+        poll.register(self.stderr.fileno(), select.POLLIN)
+        for _ in range(_LAST_READS):
+            if not poll.poll(0):
+                break
+            if not self.read_stderr():
+                return
+        _log(self._transcript.finish(time.monotonic()))
 
     def abandon(self) -> None:
         """Close a forked copy's ends, without a lock: whoever holds it is in the other process."""
@@ -120,6 +132,11 @@ class StreamingProcess:
         self.stderr.close()
         # Not our child: whoever forgets the copy must not wait for it.
         self._process.returncode = 0
+
+
+def _log(lines: Sequence[tuple[int, str]]) -> None:
+    for level, text in lines:
+        logger.log(level, "streaming process: %s", text)
 
 
 @contextlib.contextmanager

@@ -153,6 +153,8 @@ class Supervisor:
 
     def _keep_running(self, now: float) -> None:
         """Start, give up on, or end the streaming process, as it is time to."""
+        if self._child is not None:
+            self._child.tell_left_out()
         if self._child is None:
             if self._tenants and now >= self._next_start:
                 self._start(now)
@@ -264,14 +266,8 @@ class Supervisor:
 
     def _on_stderr(self) -> None:
         child = self._child
-        if child is None:
-            return
-        lines = child.read_stderr()
-        if lines is None:
+        if child is not None and not child.read_stderr():
             self._loop.unwatch(child.stderr.fileno())
-            return
-        for line in lines:
-            logger.info("streaming process: %s", line)
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, (Opened, Failed, Closed, StreamReport, FromOutput)):
