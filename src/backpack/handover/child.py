@@ -32,7 +32,7 @@ logger = logging.getLogger("backpack.handover")
 
 class StreamingProcess:
     """
-    One running streaming process: its channel, its standard error, its end.
+    One running streaming process: its channel, its pulse, its standard error, its end.
 
     Everything is called by the supervisor's thread.
 
@@ -47,21 +47,30 @@ class StreamingProcess:
 
     def __init__(self, python: str, environment: Mapping[str, str]) -> None:
         self.python = python
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with contextlib.ExitStack() as undo:
-            undo.callback(ours.close)
-            with theirs, _own_stderr() as kept:
-                fds = (theirs.fileno(), *kept)
-                self._process = subprocess.Popen(  # noqa: S603 - our own file, no shell
-                    boot_command(python, _MODULE, *map(str, fds)),
-                    env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    pass_fds=fds,
-                )
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
+            channel, their_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            undo.callback(channel.close)
+            theirs.callback(their_channel.close)
+            # A line of its own: a thread answers there, whatever the main loop does.
+            self.pulse, their_pulse = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            undo.callback(self.pulse.close)
+            theirs.callback(their_pulse.close)
+            fds = (
+                their_channel.fileno(),
+                their_pulse.fileno(),
+                *theirs.enter_context(_own_stderr()),
+            )
+            self._process = subprocess.Popen(  # noqa: S603 - our own file, no shell
+                boot_command(python, _MODULE, *map(str, fds)),
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=fds,
+            )
             undo.pop_all()
-        self.channel = Channel(ours)
+        self.channel = Channel(channel)
+        self.pulse.setblocking(False)  # noqa: FBT003 - the standard library's own call
         assert self._process.stderr is not None  # noqa: S101 - asked for above
         self.stderr = self._process.stderr
         os.set_blocking(self.stderr.fileno(), False)
@@ -71,6 +80,21 @@ class StreamingProcess:
     def pid(self) -> int:
         """Give its process id."""
         return self._process.pid
+
+    def ask(self) -> None:
+        """Ask whether it lives; never waits."""
+        # A full socket: it has not heard the earlier ones. A closed one: it has gone.
+        with contextlib.suppress(OSError):
+            self.pulse.send(b"\1")
+
+    def answers(self) -> bytes | None:
+        """Give what it has answered since, a byte each, or None when it does so no more."""
+        try:
+            return self.pulse.recv(64) or None
+        except BlockingIOError:
+            return b""
+        except OSError:
+            return None
 
     def read_stderr(self) -> bool:
         """Log what it has written since; tell whether there may be more."""
@@ -111,6 +135,7 @@ class StreamingProcess:
         status = self._process.wait()
         self._read_the_rest()
         self.channel.close()
+        self.pulse.close()
         self.stderr.close()
         return status
 
@@ -129,6 +154,7 @@ class StreamingProcess:
         """Close a forked copy's ends, without a lock: whoever holds it is in the other process."""
         with contextlib.suppress(OSError):
             os.close(self.channel.sock.detach())
+        self.pulse.close()
         self.stderr.close()
         # Not our child: whoever forgets the copy must not wait for it.
         self._process.returncode = 0

@@ -93,8 +93,8 @@ class Loop:
 
     # --- on its thread -------------------------------------------------------
 
-    def watch(self, fd: int, call: Callable[[], None]) -> None:
-        """Call whenever a descriptor can be read."""
+    def watch(self, fd: int, call: Callable[[], bool | None]) -> None:
+        """Call whenever a descriptor can be read, until False is given."""
         self._selector.register(fd, selectors.EVENT_READ, call)
 
     def unwatch(self, fd: int) -> None:
@@ -117,7 +117,8 @@ class Loop:
                 continue
             try:
                 for key, _ in self._selector.select(seconds):
-                    key.data()
+                    if key.data() is False:
+                        self.unwatch(key.fd)
             except Exception:
                 # This thread is all that keeps the streams of this process.
                 logger.exception("What the streaming process said could not be followed.")

@@ -37,6 +37,7 @@ from backpack.handover.messages import (
 )
 from backpack.handover.notices import notify
 from backpack.handover.pythons import Pythons
+from backpack.handover.vitals import Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,14 +51,14 @@ logger = logging.getLogger("backpack.handover")
 IDLE_SECONDS = 5.0
 """How long the streaming process outlives its last tenant: a restart costs half a second."""
 
-START_SECONDS = 60.0
-"""How long it may take to start: the first time GStreamer builds its registry."""
-
 FLUSH_SECONDS = 5.0
 """How long it may take to end."""
 
 STABLE_SECONDS = 1.0
 """A streaming process that ran so long was no failed start."""
+
+DEAF_SECONDS = 2.5
+"""Who says goodbye does not wait for one that has owed an answer for so long."""
 
 
 class Supervisor:
@@ -80,7 +81,7 @@ class Supervisor:
         self._child: StreamingProcess | None = None
         self._is_ready = False
         self._ready_at = 0.0
-        self._start_by = 0.0
+        self._vitals: Vitals | None = None
         self._next_start = 0.0
         self._idle_since = 0.0
         self._backoff = Backoff(0.1, 5.0)
@@ -89,6 +90,8 @@ class Supervisor:
         self._unavailable: BackpackError | None = None
         # What was logged last of why nothing can stream.
         self._complaint = ""
+        # What became of the last streaming process, as a sentence without its end.
+        self.loss = ""
         self.starts = 0
 
     # --- for any thread ------------------------------------------------------
@@ -98,6 +101,12 @@ class Supervisor:
         """Give the process id of the streaming process, None while there is none."""
         child = self._child
         return None if child is None else child.pid
+
+    @property
+    def is_deaf(self) -> bool:
+        """Tell whether the streaming process does not answer, and may be hung."""
+        vitals = self._vitals
+        return vitals is not None and vitals.silent_seconds >= DEAF_SECONDS
 
     def open(self, tenant: Tenant) -> None:
         """Keep a tenant open from now on."""
@@ -153,27 +162,29 @@ class Supervisor:
 
     def _keep_running(self, now: float) -> None:
         """Start, give up on, or end the streaming process, as it is time to."""
-        if self._child is not None:
-            self._child.tell_left_out()
-        if self._child is None:
+        if self._child is None or self._vitals is None:
             if self._tenants and now >= self._next_start:
-                self._start(now)
-        elif not self._is_ready and now >= self._start_by:
-            logger.warning("The streaming process did not start within %.0f s.", START_SECONDS)
-            self._lost()
-        elif not self._tenants and now >= self._idle_since + IDLE_SECONDS:
+                self._start()
+            return
+        self._child.tell_left_out()
+        if self._is_ready and not self._tenants and now >= self._idle_since + IDLE_SECONDS:
             self._end_child(FLUSH_SECONDS)
             self._forget_pythons()
+            return
+        with contextlib.suppress(ChannelClosed):
+            self._child.channel.flush()
+        verdict = self._vitals.look()
+        if verdict:
+            self._lost(verdict)
 
     def _timeout(self, now: float) -> float | None:
-        if self._child is None:
+        if self._child is None or self._vitals is None:
             return max(0.0, self._next_start - now)
-        if not self._is_ready:
-            return max(0.0, self._start_by - now)
-        if not self._tenants:
-            return max(0.0, self._idle_since + IDLE_SECONDS - now)
+        wait = self._vitals.wait_seconds()
+        if self._is_ready and not self._tenants:
+            wait = min(wait, max(0.0, self._idle_since + IDLE_SECONDS - now))
         # What the socket did not take at once is tried again soon.
-        return 0.01 if self._child.channel.has_pending else None
+        return min(wait, 0.01) if self._child.channel.has_pending else wait
 
     def _add(self, tenant: Tenant) -> None:
         self._tenants[tenant.id] = tenant
@@ -190,9 +201,14 @@ class Supervisor:
             self._idle_since = time.monotonic()
 
     def _goodbye(self, tenant: Tenant, message: Message, then: Callable[[], None]) -> None:
-        if tenant.id in self._tenants and self._is_ready:
-            self._leaving.add(tenant.id)
+        is_open = tenant.id in self._tenants and self._is_ready
+        if is_open:
             self._send(message)
+        if is_open and not self.is_deaf:
+            self._leaving.add(tenant.id)
+            if self._vitals is not None:
+                # Whoever waits for nothing is told so.
+                self._vitals.ask_soon()
         else:
             self._remove(tenant.id)
             then()
@@ -220,7 +236,7 @@ class Supervisor:
 
     # --- the streaming process -----------------------------------------------
 
-    def _start(self, now: float) -> None:
+    def _start(self) -> None:
         try:
             python = self._pythons.choose()
         except MissingDependencyError as error:
@@ -235,11 +251,12 @@ class Supervisor:
         self._blame.start_anew()
         self._child = child
         self._is_ready = False
-        self._start_by = now + START_SECONDS
+        self._vitals = Vitals(child)
         self.starts += 1
         logger.debug("Started the streaming process %d under %s.", child.pid, child.python)
         self._loop.watch(child.channel.fileno(), self._on_channel)
-        self._loop.watch(child.stderr.fileno(), self._on_stderr)
+        self._loop.watch(child.stderr.fileno(), child.read_stderr)
+        self._loop.watch(child.pulse.fileno(), self._vitals.hear_answer)
         with contextlib.suppress(ChannelClosed):
             child.channel.send(
                 Hello(
@@ -252,22 +269,18 @@ class Supervisor:
             )
 
     def _on_channel(self) -> None:
-        if self._child is None:
+        if self._child is None or self._vitals is None:
             return
         try:
             messages = self._child.channel.receive()
         except ChannelClosed:
             self._lost()
             return
+        self._vitals.heard()
         for message, fds in messages:
             for fd in fds:
                 os.close(fd)
             self._handle(message)
-
-    def _on_stderr(self) -> None:
-        child = self._child
-        if child is not None and not child.read_stderr():
-            self._loop.unwatch(child.stderr.fileno())
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, (Opened, Failed, Closed, StreamReport, FromOutput)):
@@ -295,12 +308,13 @@ class Supervisor:
         tenant.handle(message)
 
     def _on_ready(self, message: Ready) -> None:
-        if self._child is None:
+        if self._child is None or self._vitals is None:
             return
         if message.version != PROTOCOL_VERSION:
             logger.error("The streaming process speaks version %d.", message.version)
             return
         self._is_ready = True
+        self._vitals.started()
         self._ready_at = time.monotonic()
         self._unavailable = None
         self._complaint = ""
@@ -309,14 +323,21 @@ class Supervisor:
         for tenant in list(self._tenants.values()):
             self._open(tenant)
 
-    def _lost(self) -> None:
-        """Deal with a streaming process that has gone, or is as good as gone."""
+    def _lost(self, verdict: str = "") -> None:
+        """
+        Deal with a streaming process that has gone, or is as good as gone.
+
+        Args:
+            verdict: Why it is given up. Empty: it has gone.
+
+        """
         child, was_ready = self._child, self._is_ready
         if child is None:
             return
-        status = self._end_child(1.0)
+        status = self._end_child(0.0 if verdict else 1.0)
+        became = f"{verdict} and was ended" if verdict else describe_exit(status)
         if not was_ready and not self._pythons.can(child.python):
-            reason = child.last_words() or f"it {describe_exit(status)}"
+            reason = child.last_words() or f"it {became}"
             self._try_next_python(
                 f"Under the Python {child.python} the streaming process failed: {reason}."
             )
@@ -325,12 +346,9 @@ class Supervisor:
             self._backoff.reset()
         wait = self._backoff.next_wait()
         self._next_start = time.monotonic() + wait
-        logger.warning(
-            "The streaming process %s; starting it again in %.1f s. %s",
-            describe_exit(status),
-            wait,
-            child.last_words(),
-        )
+        self.loss = f"The streaming process {became}"
+        next_step = f"; starting it again in {wait:.1f} s. " if self._tenants else ". "
+        logger.warning("%s%s%s", self.loss, next_step, child.last_words())
         for name in self._blame.judge(status):
             logger.warning("The encoder %s crashed repeatedly and is passed over now.", name)
         for tenant in list(self._tenants.values()):
@@ -361,10 +379,10 @@ class Supervisor:
         child = self._child
         if child is None:
             return 0
-        for fd in (child.channel.fileno(), child.stderr.fileno()):
+        for fd in (child.channel.fileno(), child.stderr.fileno(), child.pulse.fileno()):
             self._loop.unwatch(fd)
         status = child.end(wait_seconds)
-        self._child = None
+        self._child = self._vitals = None
         self._is_ready = False
         return status
 
@@ -372,6 +390,7 @@ class Supervisor:
         tenants = list(self._tenants.values())
         self._tenants.clear()
         self._leaving.clear()
+        self.loss = ""
         self._end_child(wait_seconds)
         self._forget_pythons()
         for tenant in tenants:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from backpack.handover.messages import (
     Opened,
     StreamReport,
 )
+from backpack.handover.notices import notify
 from backpack.handover.shared import shared_supervisor
 from backpack.handover.tenant import new_id
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from backpack.handover.supervisor import Supervisor
 
 __all__ = ["Tenancy"]
+
+logger = logging.getLogger("backpack.handover")
 
 OPEN_SECONDS = 10.0
 """How long opening waits for the streaming process; what takes longer goes on without it."""
@@ -104,7 +108,7 @@ class Tenancy:
             self._answer, self._leaving, self._closed = None, False, False
             self._is_awaited, self._is_required = True, required
         self.supervisor.open(self)
-        error = self._await_answer(timeout)
+        error = answer = self._await_answer(timeout)
         if error is True:
             return
         if not isinstance(error, BackpackError):
@@ -115,6 +119,8 @@ class Tenancy:
             )
         if required or not _is_weather(error):
             raise error
+        if not isinstance(answer, BackpackError) and not self._given_up:
+            notify(logger, logging.WARNING, f"{error} It is opened as soon as there is an answer.")
 
     def _await_answer(self, timeout: float) -> BackpackError | bool | None:
         with self._changed:

@@ -38,6 +38,8 @@ _CAPPED = (
     "SpyGlass(..., fps={rate:.0f}) passes all on."
 )
 
+_DEAF = ": the streaming process does not answer. It is ended if it goes on so."
+
 TELL_SECONDS = 0.5
 """How much longer it waits to be told what was not delivered."""
 
@@ -156,7 +158,8 @@ class RemoteStream:
         # Outputs that deliver for so long still have to say how it went.
         patience = timeout + TELL_SECONDS if self._talking and timeout else timeout
         if not tenancy.close(goodbye, patience) and timeout:
-            self._logger.warning("The stream was not closed within %.1f s.", timeout)
+            why = _DEAF if tenancy.supervisor.is_deaf else "."
+            self._logger.warning("The stream was not closed within %.1f s%s", timeout, why)
         with self._lock:
             self._tenancy = None
             self._numbers.rest()
@@ -233,8 +236,11 @@ class RemoteStream:
             self._on_failed(error)
             return
         told = self._numbers.outputs(len(self._outputs))
+        tenancy = self._tenancy
+        loss = tenancy.supervisor.loss if tenancy is not None else ""
+        reason = f"{loss}; it" if loss else "The streaming process"
         with self._lock:
-            self._enter(Event.AWAY, "The streaming process is being started again.")
+            self._enter(Event.AWAY, f"{reason} is being started again.")
             self._frames.forget_reader()
             self._numbers.carry_over()
         for place, output in self._talking.items():

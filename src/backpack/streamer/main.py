@@ -38,8 +38,9 @@ def main(arguments: Sequence[str]) -> int:
     Be the streaming process.
 
     Args:
-        arguments: The number of the descriptor of our end of the channel, and
-            that of a copy of the application's standard error, if it has one.
+        arguments: The numbers of the descriptors of our ends of the channel and
+            of the pulse, and of a copy of the application's standard error, if it
+            has one.
 
     Returns:
         The exit status: 0 after an orderly end, 3 where this Python has no
@@ -50,15 +51,19 @@ def main(arguments: Sequence[str]) -> int:
     raise_limit()
     if is_wanted():
         lock_down()
-    channel_fd, *more = map(int, arguments)
+    parent_pid = os.getppid()
+    channel_fd, pulse_fd, *more = map(int, arguments)
     channel = Channel(socket.socket(fileno=channel_fd))
+    pulse_sock = socket.socket(fileno=pulse_fd)
+    # Nobody whom we start is to keep it open, or the next one.
+    pulse_sock.set_inheritable(False)
     stderr = next(iter(more), None)
     if stderr is not None:
-        # Nobody whom we start is to keep it open.
         os.set_inheritable(stderr, False)  # noqa: FBT003 - the standard library's own call
     try:
         # Only now: what is missing is told to the application.
         from backpack.gst.gi import gstreamer_version  # noqa: PLC0415
+        from backpack.streamer.pulse import Pulse  # noqa: PLC0415
         from backpack.streamer.streamer import Streamer  # noqa: PLC0415
     except BackpackError as error:
         _say(channel, Unavailable(type(error).__name__, str(error)))
@@ -70,9 +75,17 @@ def main(arguments: Sequence[str]) -> int:
     handler = LogHandler(channel, stderr)
     logger.addHandler(handler)
     logger.propagate = False
+    pulse = Pulse(pulse_sock, parent_pid, on_orphaned=handler.orphaned)
+    pulse.start()
     version = ".".join(map(str, sys.version_info[:3]))
     _say(channel, Ready(PROTOCOL_VERSION, version, f"GStreamer {gstreamer_version()}"))
-    Streamer(channel, on_ending=_set_alarm, on_orphaned=handler.orphaned).run()
+
+    def on_ending(seconds: float) -> None:
+        _set_alarm(seconds)
+        pulse.note_end()
+
+    Streamer(channel, on_ending=on_ending, on_orphaned=handler.orphaned).run()
+    pulse.close()
     channel.close()
     logging.shutdown()
     # GStreamer's own threads have nothing left to do, and destructors of
