@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,3 +154,38 @@ def test_a_spinning_streaming_process_ends_with_the_application() -> None:
         app.kill()
         app.communicate()
         wait_for(lambda: not is_running(pid))
+
+
+# Orphans become its children, in the same session: the kernel then does not end stopped ones
+# by itself, as it does with orphaned process groups.
+_REAPER = f"""
+import ctypes, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+CODE = '''
+import sys
+sys.path.insert(0, {HERE!r})
+from tests.apps import *
+spyglass = SpyGlass("rtsp://127.0.0.1:0/door", watcher())
+spyglass.start_streaming()
+wait_for(lambda: spyglass.put(frame()) and spyglass.stats().encoded > 2)
+print(spyglass.stats().streamer_pid, flush=True)
+sys.stdin.read()
+'''
+app = subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True)
+print(app.pid, app.stdout.readline(), flush=True)
+app.wait()
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_a_stopped_streaming_process_ends_with_the_application() -> None:
+    """The kernel continues it when the application is killed, and it sees that it is alone."""
+    with start_app(_REAPER) as reaper:
+        assert reaper.stdout is not None
+        app, pid = map(int, reaper.stdout.readline().split())
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: ") T " in Path(f"/proc/{pid}/stat").read_text())
+        os.kill(app, signal.SIGKILL)
+        wait_for(lambda: not is_running(pid))
+        reaper.communicate(timeout=30)

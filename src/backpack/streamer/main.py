@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         # Only now: what is missing is told to the application.
         from backpack.gst.gi import gstreamer_version  # noqa: PLC0415
-        from backpack.streamer.pulse import Pulse  # noqa: PLC0415
+        from backpack.streamer.pulse import Pulse, continue_when_orphaned  # noqa: PLC0415
         from backpack.streamer.streamer import Streamer  # noqa: PLC0415
     except BackpackError as error:
         _say(channel, Unavailable(type(error).__name__, str(error)))
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     handler = LogHandler(channel, stderr)
     logger.addHandler(handler)
     logger.propagate = False
+    continue_when_orphaned()
     pulse = Pulse(pulse_sock, parent_pid, on_orphaned=handler.orphaned)
     pulse.start()
     version = ".".join(map(str, sys.version_info[:3]))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import select
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-__all__ = ["Pulse", "next_turn"]
+__all__ = ["Pulse", "continue_when_orphaned", "next_turn"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,19 @@ GRACE_SECONDS = 20.0
 """How long the main loop may take to notice that the application has gone."""
 
 _MOST = 255
+_PR_SET_PDEATHSIG = 1
+
+
+def continue_when_orphaned() -> None:
+    """
+    Have the kernel continue this process when the application dies while we are stopped.
+
+    Who is stopped can end neither itself nor the ports that it holds. SIGCONT does nothing
+    to a process that runs, so it does not matter that the kernel sends it also when only
+    the thread that has started us ends (prctl(2), ``PR_SET_PDEATHSIG``).
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)
 
 
 def next_turn(call: Callable[[], None]) -> None:
