@@ -8,6 +8,7 @@ Name everything that can go wrong, as one tree.
     ├── SettingsError(ValueError)              a rate, size, name or address that cannot be
     ├── StateError(RuntimeError)               called at the wrong time
     ├── MissingDependencyError(ImportError)    a library or element that is not installed
+    ├── ShortageError(OSError)                 too few descriptors, threads or memory
     ├── PipelineError(RuntimeError)            GStreamer failed
     │   └── EncoderError                       an encoder failed, or none works
     └── OutputError(RuntimeError)              an output could not be opened or kept open
@@ -29,6 +30,7 @@ __all__ = [
     "OutputError",
     "PipelineError",
     "SettingsError",
+    "ShortageError",
     "StateError",
     "error_from_name",
 ]
@@ -52,6 +54,10 @@ class StateError(BackpackError, RuntimeError):
 
 class MissingDependencyError(BackpackError, ImportError):
     """Say which library or element is missing and how to install it."""
+
+
+class ShortageError(BackpackError, OSError):
+    """Say of what this process may not have enough, and how to raise that limit."""
 
 
 class PipelineError(BackpackError, RuntimeError):

@@ -18,6 +18,7 @@ from backpack.errors import (
     MissingDependencyError,
     PipelineError,
     SettingsError,
+    ShortageError,
     StateError,
 )
 from backpack.handover.shared import shared_supervisor
@@ -659,6 +660,7 @@ def test_every_error_is_a_backpack_error() -> None:
         (StateError, RuntimeError),
         (MissingDependencyError, ImportError),
         (PipelineError, RuntimeError),
+        (ShortageError, OSError),
     ):
         assert issubclass(error, BackpackError)
         assert issubclass(error, builtin)

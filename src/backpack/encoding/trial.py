@@ -27,6 +27,7 @@ from backpack.errors import EncoderError
 from backpack.gst import factory
 from backpack.gst.elements import package_of
 from backpack.handover.interpreter import boot_command
+from backpack.handover.shortage import probe
 from backpack.redaction import Picture, Redaction
 from backpack.settings import PixelFormat
 
@@ -190,6 +191,9 @@ def try_encoder(
     Returns:
         None if it works, else why not.
 
+    Raises:
+        ShortageError: It has hung for want of threads or descriptors.
+
     """
     arguments = (_MODULE, spec.name, str(width), str(height))
     command = boot_command(sys.executable, *arguments)
@@ -204,7 +208,11 @@ def try_encoder(
         try:
             answer, complaints = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
+            # Asked as long as it has what it waits for more of.
+            short = probe()
             _kill(process)
+            if short is not None:
+                raise short from None
             return f"its trial took more than {seconds:.0f} s"
         except BaseException:
             _kill(process)

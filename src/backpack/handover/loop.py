@@ -10,6 +10,8 @@ import selectors
 import threading
 from typing import TYPE_CHECKING, Final
 
+from backpack.handover.shortage import explain
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,14 +62,25 @@ class Loop:
         return self._thread is not None
 
     def post(self, command: Callable[[], None]) -> None:
-        """Have a command run, after those that were posted before; never waits."""
+        """
+        Have a command run, after those that were posted before; never waits.
+
+        Raises:
+            ShortageError: The thread cannot be started.
+
+        """
         with self._lock:
             self._commands.append(command)
             if self._thread is None:
                 # Daemon: an application that forgets to stop must be able to
                 # end. It is joined by `finish`, at exit at the latest.
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    self._commands.clear()
+                    raise explain(error) from error
+                self._thread = thread
         self._wake()
 
     def finish(self, command: Callable[[], None], wait_seconds: float) -> None:

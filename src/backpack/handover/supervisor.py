@@ -37,6 +37,7 @@ from backpack.handover.messages import (
 )
 from backpack.handover.notices import notify
 from backpack.handover.pythons import Pythons
+from backpack.handover.shortage import find_shortage, shortage
 from backpack.handover.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -56,9 +57,6 @@ FLUSH_SECONDS = 5.0
 
 STABLE_SECONDS = 1.0
 """A streaming process that ran so long was no failed start."""
-
-DEAF_SECONDS = 2.5
-"""Who says goodbye does not wait for one that has owed an answer for so long."""
 
 
 class Supervisor:
@@ -90,7 +88,7 @@ class Supervisor:
         self._unavailable: BackpackError | None = None
         # What was logged last of why nothing can stream.
         self._complaint = ""
-        # What became of the last streaming process, as a sentence without its end.
+        # What became of the last streaming process.
         self.loss = ""
         self.starts = 0
 
@@ -106,7 +104,7 @@ class Supervisor:
     def is_deaf(self) -> bool:
         """Tell whether the streaming process does not answer, and may be hung."""
         vitals = self._vitals
-        return vitals is not None and vitals.silent_seconds >= DEAF_SECONDS
+        return vitals is not None and vitals.is_deaf
 
     def open(self, tenant: Tenant) -> None:
         """Keep a tenant open from now on."""
@@ -246,7 +244,9 @@ class Supervisor:
         try:
             child = StreamingProcess(python, environment)
         except OSError as error:
-            self._try_next_python(f"The Python {python} cannot be started: {error}.")
+            self._try_next_python(
+                f"The Python {python} cannot be started: {error}.", shortage(error)
+            )
             return
         self._blame.start_anew()
         self._child = child
@@ -336,28 +336,31 @@ class Supervisor:
             return
         status = self._end_child(0.0 if verdict else 1.0)
         became = f"{verdict} and was ended" if verdict else describe_exit(status)
-        if not was_ready and not self._pythons.can(child.python):
+        short = find_shortage(child.last_words())
+        if not was_ready and (short is not None or not self._pythons.can(child.python)):
             reason = child.last_words() or f"it {became}"
             self._try_next_python(
-                f"Under the Python {child.python} the streaming process failed: {reason}."
+                f"Under the Python {child.python} the streaming process failed: {reason}.", short
             )
             return
         if was_ready and time.monotonic() - self._ready_at >= STABLE_SECONDS:
             self._backoff.reset()
         wait = self._backoff.next_wait()
         self._next_start = time.monotonic() + wait
-        self.loss = f"The streaming process {became}"
-        next_step = f"; starting it again in {wait:.1f} s. " if self._tenants else ". "
-        logger.warning("%s%s%s", self.loss, next_step, child.last_words())
-        for name in self._blame.judge(status):
+        advice = f" {short}" if short is not None else ""
+        self.loss = f"The streaming process {became}; it is being started again.{advice}"
+        next_step = f"; starting it again in {wait:.1f} s" if self._tenants else ""
+        text = f"The streaming process {became}{next_step}.{advice} {child.last_words()}"
+        logger.warning("%s", text.rstrip())
+        for name in [] if short is not None else self._blame.judge(status):
             logger.warning("The encoder %s crashed repeatedly and is passed over now.", name)
         for tenant in list(self._tenants.values()):
             tenant.went_away(None)
 
-    def _try_next_python(self, reason: str) -> None:
-        """Go on to the next candidate, or say that none can run."""
+    def _try_next_python(self, reason: str, short: BackpackError | None) -> None:
+        """Go on to the next candidate, or say that none can run, as where something is short."""
         logger.debug("%s", reason)
-        error = self._pythons.give_up(reason)
+        error = short or self._pythons.give_up(reason)
         if error is None:
             self._next_start = 0.0
         else:

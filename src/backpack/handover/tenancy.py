@@ -6,7 +6,13 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from backpack.errors import BackpackError, MissingDependencyError, StateError, error_from_name
+from backpack.errors import (
+    BackpackError,
+    MissingDependencyError,
+    ShortageError,
+    StateError,
+    error_from_name,
+)
 from backpack.handover.messages import (
     Closed,
     Failed,
@@ -209,4 +215,4 @@ class Tenancy:
 
 def _is_weather(error: BackpackError) -> bool:
     """Tell what may pass, such as a missing Python, from a mistake in what was asked."""
-    return isinstance(error, (MissingDependencyError, StateError))
+    return isinstance(error, (MissingDependencyError, ShortageError, StateError))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Vitals", "is_traced"]
 
+DEAF_SECONDS = 2.5
+"""Who says goodbye does not wait for one that has owed an answer for so long."""
+
 logger = logging.getLogger("backpack.handover")
 
 
@@ -35,9 +38,9 @@ class Vitals:
         self._was_held = False
 
     @property
-    def silent_seconds(self) -> float:
-        """For how long an answer has been due. Any thread."""
-        return self._pulse.silent_seconds
+    def is_deaf(self) -> bool:
+        """Tell whether an answer has been due for so long that it may not come. Any thread."""
+        return self._pulse.silent_seconds >= DEAF_SECONDS
 
     def started(self) -> None:
         """Learn that it has started."""

@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from backpack.errors import ShortageError
 from backpack.handover.child import cpu_seconds
 from backpack.handover.messages import AttachRing, CloseStream, OpenStream, ToOutput
 from backpack.handover.notices import notify
@@ -226,6 +227,12 @@ class RemoteStream:
 
     def _on_failed(self, error: BackpackError) -> None:
         # The streaming process is there and goes on counting.
+        if isinstance(error, ShortageError) and self._error != str(error):
+            # Raised to nobody, and nothing of ours can mend it.
+            notify(self._logger, logging.WARNING, str(error))
+        self._fail(error)
+
+    def _fail(self, error: BackpackError) -> None:
         with self._lock:
             self._error = str(error)
             self._enter(Event.FAILED, str(error))
@@ -233,14 +240,14 @@ class RemoteStream:
 
     def _on_lost(self, error: BackpackError | None) -> None:
         if error is not None:
-            self._on_failed(error)
+            self._fail(error)
             return
         told = self._numbers.outputs(len(self._outputs))
         tenancy = self._tenancy
         loss = tenancy.supervisor.loss if tenancy is not None else ""
-        reason = f"{loss}; it" if loss else "The streaming process"
+        reason = loss or "The streaming process is being started again."
         with self._lock:
-            self._enter(Event.AWAY, f"{reason} is being started again.")
+            self._enter(Event.AWAY, reason)
             self._frames.forget_reader()
             self._numbers.carry_over()
         for place, output in self._talking.items():
@@ -289,7 +296,8 @@ class RemoteStream:
     def reason(self) -> str:
         """Why it is in that state, or what keeps an output from delivering; empty if neither."""
         course = self._course
-        return course.reason or ((self._error or "") if course.state in ACCEPTING else "")
+        trouble = self._error or self._frames.error or ""
+        return course.reason or (trouble if course.state in ACCEPTING else "")
 
     def video_size(self, settings: StreamSettings) -> tuple[int | None, int | None]:
         """Return width and height of the video; before the first frame, what was asked for."""

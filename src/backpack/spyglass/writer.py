@@ -13,6 +13,7 @@ import numpy as np
 from backpack.handover.frame import as_pixels, check_frame, ring_view
 from backpack.handover.gate import Gate, Verdict
 from backpack.handover.ring import Ring, RingWriter
+from backpack.handover.shortage import shortage
 from backpack.handover.timeline import Timeline, captured_at
 from backpack.spyglass.tally import Outcome, Tally
 
@@ -201,7 +202,7 @@ class FrameWriter:
             try:
                 writer = self._new_ring(frame.nbytes)
             except (OSError, MemoryError) as error:
-                self._error = f"Frames cannot be handed over: {error}"
+                self._error = f"Frames cannot be handed over: {shortage(error) or error}"
                 return Outcome.AWAY
         is_idle = not writer.wanted and writer is self._measured
         writer.write(as_pixels(frame), pixel_format, stamp)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backpack.errors import BackpackError, SettingsError
 from backpack.gst.gi import GLib
+from backpack.handover.shortage import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,8 @@ class ServerBoard:
             if order.id not in self._servers:
                 self._open(order)
             self._serve_launches(order)
-        except BackpackError as error:
+        except (BackpackError, OSError, RuntimeError, MemoryError) as failure:
+            error = explain(failure)
             on_failed(order.id, error)
             if order.id not in self._servers:
                 self._failures[order.id] = str(error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backpack.encoding.trial import choose
 from backpack.errors import BackpackError
 from backpack.handover.backoff import Backoff
+from backpack.handover.shortage import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +107,9 @@ class EncoderChoice:
             self.spec = choose(
                 self._settings.encoder, self._passed_over, width=width, height=height
             )
-        except BackpackError as error:
+        except (BackpackError, OSError, RuntimeError, MemoryError) as failure:
+            # An encoder that lacks threads only says that it cannot be started.
+            error = explain(failure, ask=True)
             self.spec = None
             self.error = str(error)
             # What failed for want of memory or of a device may work later.

@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from backpack.errors import BackpackError
+from backpack.errors import BackpackError, MissingDependencyError
 from backpack.handover.channel import Channel, ChannelClosed
 from backpack.handover.messages import (
     PROTOCOL_VERSION,
@@ -18,6 +18,7 @@ from backpack.handover.messages import (
     Ready,
     Unavailable,
 )
+from backpack.handover.shortage import explain
 from backpack.streamer.descriptors import raise_limit
 from backpack.streamer.logs import LogHandler
 from backpack.streamer.priority import step_behind
@@ -60,24 +61,23 @@ def main(arguments: Sequence[str]) -> int:
     stderr = next(iter(more), None)
     if stderr is not None:
         os.set_inheritable(stderr, False)  # noqa: FBT003 - the standard library's own call
+    handler = LogHandler(channel, stderr)
     try:
         # Only now: what is missing is told to the application.
         from backpack.gst.gi import gstreamer_version  # noqa: PLC0415
         from backpack.streamer.pulse import Pulse, continue_when_orphaned  # noqa: PLC0415
         from backpack.streamer.streamer import Streamer  # noqa: PLC0415
-    except BackpackError as error:
-        _say(channel, Unavailable(type(error).__name__, str(error)))
-        return EXIT_UNAVAILABLE
-    except ImportError as error:
-        _say(channel, Unavailable("MissingDependencyError", f"{sys.executable}: {error}"))
+
+        continue_when_orphaned()
+        pulse = Pulse(pulse_sock, parent_pid, on_orphaned=handler.orphaned)
+        pulse.start()
+    except (BackpackError, ImportError, OSError, RuntimeError, MemoryError) as error:
+        missing = _explain(error)
+        _say(channel, Unavailable(type(missing).__name__, str(missing)))
         return EXIT_UNAVAILABLE
     logger = logging.getLogger("backpack")
-    handler = LogHandler(channel, stderr)
     logger.addHandler(handler)
     logger.propagate = False
-    continue_when_orphaned()
-    pulse = Pulse(pulse_sock, parent_pid, on_orphaned=handler.orphaned)
-    pulse.start()
     version = ".".join(map(str, sys.version_info[:3]))
     _say(channel, Ready(PROTOCOL_VERSION, version, f"GStreamer {gstreamer_version()}"))
 
@@ -92,6 +92,14 @@ def main(arguments: Sequence[str]) -> int:
     # GStreamer's own threads have nothing left to do, and destructors of
     # drivers are where processes hang.
     os._exit(0)
+
+
+def _explain(error: Exception) -> BackpackError:
+    """Say why this process cannot stream; raise what is a fault of ours."""
+    try:
+        return explain(error)
+    except ImportError:
+        return MissingDependencyError(f"{sys.executable}: {error}")
 
 
 def _set_alarm(seconds: float) -> None:

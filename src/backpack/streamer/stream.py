@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backpack.errors import EncoderError
+from backpack.handover.shortage import shortage
 from backpack.handover.threads import show_name
 from backpack.handover.waker import Waker
 from backpack.hub.hub import Hub
@@ -154,10 +155,11 @@ class Stream:
             while not self._is_finishing():
                 self._wait(self._turn())
             self._drain()
-        except Exception:
+        except Exception as error:
             # Nothing of one stream may take the others along.
             logger.exception("A stream has ended by a fault of ours.")
-            self._fault = "The stream has ended by an internal fault; see the log."
+            short = shortage(error)
+            self._fault = str(short or "The stream has ended by an internal fault; see the log.")
         finally:
             self._clean_up()
 

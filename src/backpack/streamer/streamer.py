@@ -27,6 +27,7 @@ from backpack.handover.messages import (
     ToOutput,
 )
 from backpack.handover.ring import RingReader
+from backpack.handover.shortage import explain, shortage
 from backpack.hub.output import Source
 from backpack.settings import StreamSettings
 from backpack.streamer.board import ServerBoard
@@ -140,8 +141,12 @@ class Streamer:
                 continue
             try:
                 handler(message, fds)
-            except Exception:
+            except Exception as error:
                 # One order's fault must not take the channel along.
+                short = shortage(error)
+                if short is not None and hasattr(message, "id"):
+                    self._on_failed(message.id, short)
+                    continue
                 logger.exception("%s could not be followed.", type(message).__name__)
         return GLib.SOURCE_CONTINUE
 
@@ -376,8 +381,8 @@ def watch(
 
 def _as_failure(error: Exception) -> BackpackError:
     """Say why a stream cannot be opened, also where nobody has thought of it."""
-    if isinstance(error, BackpackError):
-        return error
+    with contextlib.suppress(Exception):
+        return explain(error)
     logger.debug("A stream could not be opened.", exc_info=error)
     return OutputError(f"The stream could not be opened: {type(error).__name__}: {error}.")
 
