@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from backpack.handover import child as child_module
 from backpack.handover import pulse as pulse_module
+from backpack.handover.messages import ToOutput
 from backpack.handover.shared import shared_supervisor
 from backpack.handover.tenancy import Tenancy
 from backpack.handover.vitals import is_traced
@@ -123,6 +125,32 @@ def test_a_start_that_is_not_answered_is_told(
         assert "has not answered within 0 s" in caplog.text
         os.kill(pid, signal.SIGCONT)
         wait_for(lambda: other.put(frame()) and other.stats().encoded)
+        other.stop_streaming()
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_what_was_kept_for_it_is_sent_once_it_reads_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More than the socket takes waits here, and needs no further message to go on."""
+    monkeypatch.setattr(pulse_module, "ANSWER_SECONDS", 60.0)
+    with streaming(watcher()) as spyglass:
+        pid = pid_of(spyglass)
+        stop(pid)
+        tenancy = spyglass._stream._tenancy
+        child = shared_supervisor()._child
+        assert tenancy is not None
+        assert child is not None
+        for _ in range(64):
+            tenancy.send(ToOutput(tenancy.id, 99, {"junk": "x" * 32768}))
+        other = SpyGlass(watcher())
+        thread = threading.Thread(target=other.start_streaming)
+        thread.start()
+        wait_for(lambda: child.channel.has_pending)
+        os.kill(pid, signal.SIGCONT)
+        thread.join(30)
+        assert not thread.is_alive()
+        assert other.put(frame())
         other.stop_streaming()
 
 

@@ -98,7 +98,7 @@ class Transcript:
             return []
         text = (
             f"{self._lines_left_out} lines ({self._bytes_left_out} bytes) of what it has written "
-            "were left out."
+            "were left out. All of GStreamer's own log goes to a file named by gst_log_file=."
         )
         self._lines_left_out = self._bytes_left_out = 0
         return [(logging.INFO, text)]
