@@ -132,3 +132,21 @@ def test_finishing_one_that_does_not_run_starts_nothing(rig: Rig) -> None:
     rig.loop.finish(lambda: ran.append(1), 10)
     assert not rig.loop.is_running
     assert ran == []
+
+
+def test_a_descriptor_is_watched_until_its_call_gives_false(rig: Rig) -> None:
+    """One that has ended can be read for ever, and would keep the loop turning."""
+    read, write = os.pipe()
+    calls: list[bool] = []
+
+    def call() -> bool:
+        calls.append(len(calls) < 3)
+        return calls[-1]
+
+    rig.loop.post(lambda: rig.loop.watch(read, call))
+    os.close(write)
+    wait_for(lambda: False in calls)
+    assert stays_true(lambda: len(calls) == 4, 0.2)
+    turns = rig.turns
+    assert stays_true(lambda: rig.turns <= turns + 1, 0.2)
+    os.close(read)
