@@ -21,7 +21,7 @@ from backpack.handover.tenancy import Tenancy
 from backpack.handover.vitals import is_traced
 from backpack.spyglass import SpyGlass
 from tests.apps import SOURCE, State, frame, nothing_left_behind, putting, streaming, watcher
-from tests.waiting import is_running, stays_true, wait_for
+from tests.waiting import children, is_running, stays_true, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +83,30 @@ def test_a_hung_streaming_process_is_started_again(caplog: pytest.LogCaptureFixt
         assert not is_running(pid)
     assert len(warnings(caplog)) == 1
     assert "has not answered for 5 s and was ended; starting it again" in warnings(caplog)[0]
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_one_that_cannot_be_killed_is_left_behind(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom the kernel holds in a driver takes no signal: that is said, and the next one starts."""
+    monkeypatch.setattr(child_module, "KILL_SECONDS", 0.1)
+    with streaming(watcher()) as spyglass, putting(spyglass):
+        wait_for(lambda: spyglass.stats().encoded)
+        before = spyglass.stats()
+        pid = pid_of(spyglass)
+        with monkeypatch.context() as held:
+            held.setattr(subprocess.Popen, "kill", lambda _: None)
+            stop(pid)
+            wait_for(lambda: spyglass.stats().starts > before.starts)
+        wait_for(lambda: spyglass.stats().encoded > before.encoded)
+        assert is_running(pid)
+        assert f"The streaming process {pid} cannot be ended" in caplog.text
+        os.kill(pid, signal.SIGKILL)
+        # Waited for by whoever is started next.
+        wait_for(lambda: not is_running(pid))
+        os.kill(pid_of(spyglass), signal.SIGKILL)
+        wait_for(lambda: pid not in children())
 
 
 @pytest.mark.usefixtures("_impatient")

@@ -27,7 +27,13 @@ _STDERR = 2
 _LAST_READS = 16
 """How often what it wrote last is read: a pipe is empty after one."""
 
+KILL_SECONDS = 3.0
+"""How long the end of a killed process is waited for."""
+
 logger = logging.getLogger("backpack.handover")
+
+# Processes that could not be ended. They are waited for when the next one is started.
+_left_behind: list[subprocess.Popen[bytes]] = []
 
 
 class StreamingProcess:
@@ -47,6 +53,7 @@ class StreamingProcess:
 
     def __init__(self, python: str, environment: Mapping[str, str]) -> None:
         self.python = python
+        _left_behind[:] = [one for one in _left_behind if one.poll() is None]
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             channel, their_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             undo.callback(channel.close)
@@ -132,12 +139,25 @@ class StreamingProcess:
                 self._process.wait(0.02)
         if self._process.poll() is None:
             self._process.kill()
-        status = self._process.wait()
+        status = self._await_end()
         self._read_the_rest()
         self.channel.close()
         self.pulse.close()
         self.stderr.close()
         return status
+
+    def _await_end(self) -> int:
+        """Wait for the end of one that was killed; leave it behind if there is none."""
+        try:
+            return self._process.wait(KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            logger.warning(
+                "The streaming process %d cannot be ended: the kernel holds it, most often in a "
+                "driver. It is left behind, and keeps its ports until then.",
+                self.pid,
+            )
+            _left_behind.append(self._process)
+            return -signal.SIGKILL
 
     def _read_the_rest(self) -> None:
         """Log what it wrote last; a process that it has started may still have the pipe."""
