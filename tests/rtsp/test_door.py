@@ -13,6 +13,7 @@ import pytest
 from backpack.listening.connections import ConnectionLimits
 from backpack.rtsp import door as door_module
 from backpack.rtsp import tls as tls_module
+from backpack.rtsp.shares import MOST_OF_CONNECTION
 from tests.clients import RawClient, watching
 from tests.rtsp.conftest import open_things, until
 
@@ -63,6 +64,20 @@ def test_more_viewers_than_allowed_are_refused(rig: Rig, stream: NumberedStream)
         assert viewer.ask("TEARDOWN").status == 200
     with RawClient(serving.url()) as other:
         assert other.play().status == 200
+
+
+def test_one_connection_has_few_sessions(rig: Rig, stream: NumberedStream) -> None:
+    """And when they end it may have others."""
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
+    transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
+    with RawClient(serving.url()) as client:
+        for status in (*[200] * MOST_OF_CONNECTION, 503):
+            client.session = None
+            answer = client.ask("SETUP", f"{client.url}/stream=0", Transport=transport)
+            assert answer.status == status
+    shares = serving.server._sessions._shares  # type: ignore[union-attr]
+    until(lambda: not shares._sessions, timeout=60)
 
 
 def test_no_descriptors_left_is_no_end(

@@ -96,7 +96,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what is waited for, so that a test does not take as long as a user would."""
     monkeypatch.setattr("backpack.rtsp.session.STALLED_NS", 2_000_000_000)
     monkeypatch.setattr("backpack.rtsp.mount.FORGET_NS", 2_000_000_000)
-    monkeypatch.setattr("backpack.rtsp.server.SESSION_TIMEOUT_SECONDS", 3)
+    monkeypatch.setattr("backpack.rtsp.session.SESSION_TIMEOUT_SECONDS", 3)
 
 
 def test_the_announced_times_are_those_of_the_documentation() -> None:

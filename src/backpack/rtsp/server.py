@@ -17,7 +17,7 @@ from backpack.listening.tcp import listen
 from backpack.rtsp.auth import make_auth
 from backpack.rtsp.door import LIMITS, SECURE_LIMITS, Door
 from backpack.rtsp.mount import Mount, check_launch
-from backpack.rtsp.session import SESSION_TIMEOUT_SECONDS, Sessions
+from backpack.rtsp.session import Sessions
 from backpack.rtsp.settings import DEFAULT_PORT
 
 if TYPE_CHECKING:
@@ -248,7 +248,6 @@ class Server:
         if self._auth is not None:
             self._auth.know(client, connection)
         client.connect("closed", self._on_closed, connection)
-        client.connect("new-session", _on_new_session, connection)
         client.connect("describe-request", self._on_describe)
         client.connect("play-request", self._on_play)
         self._sessions.add(client, connection)
@@ -299,16 +298,6 @@ class Server:
         timer = GLib.timeout_add(GOODBYE_MS, close_viewers)
         self._renewing.add(timer)
         return False
-
-
-def _on_new_session(
-    _client: GstRtspServer.RTSPClient,
-    session: GstRtspServer.RTSPSession,
-    connection: Connection,
-) -> None:
-    # Client's thread, before the answer that announces it.
-    session.set_timeout(SESSION_TIMEOUT_SECONDS)
-    connection.begin()
 
 
 def _address_pool(settings: RTSPServerSettings, address: str) -> GstRtspServer.RTSPAddressPool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from backpack.gst.gi import GLib
 from backpack.gst.rtsp import GstRtsp, GstRtspServer
+from backpack.rtsp.shares import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +135,8 @@ class Sessions:
         self._server = server
         self._pool = GstRtspServer.RTSPSessionPool.new()
         self._pool.set_max_sessions(max_viewers)
+        self._shares = Shares(max_viewers)
+        self._pool.connect("session-removed", self._on_session_removed)
         server.set_session_pool(self._pool)
         self._mounts = mounts
         self._clock_ns = clock_ns
@@ -145,6 +148,8 @@ class Sessions:
         # The connection goes with its session: half a client helps nobody. Not
         # at once: who is refused UDP tries TCP next, on the same connection.
         client.set_property("post-session-timeout", AFTER_SESSION_SECONDS)
+        client.connect("pre-setup-request", self._on_setup, counted)
+        client.connect("new-session", self._on_new_session, counted)
         now_ns = self._clock_ns()
         self._connections.append(
             _Connection(
@@ -158,6 +163,29 @@ class Sessions:
         )
         if self._timer == 0:
             self._timer = GLib.timeout_add(SWEEP_MS, self._sweep)
+
+    def _on_setup(
+        self, _client: GstRtspServer.RTSPClient, context: GstRtspServer.RTSPContext, one: Counted
+    ) -> GstRtsp.RTSPStatusCode:
+        # Client's thread.
+        held: object | None = context.session
+        if held is None and not self._shares.has_room(one.address, id(one)):
+            return GstRtsp.RTSPStatusCode.SERVICE_UNAVAILABLE
+        return GstRtsp.RTSPStatusCode.OK
+
+    def _on_new_session(
+        self, _client: GstRtspServer.RTSPClient, session: GstRtspServer.RTSPSession, one: Counted
+    ) -> None:
+        # Client's thread, before the answer that announces it.
+        session.set_timeout(SESSION_TIMEOUT_SECONDS)
+        one.begin()
+        self._shares.add(str(session.get_sessionid()), one.address, id(one))
+
+    def _on_session_removed(
+        self, _pool: GstRtspServer.RTSPSessionPool, session: GstRtspServer.RTSPSession
+    ) -> None:
+        # Client's thread, or the sweep's.
+        self._shares.remove(str(session.get_sessionid()))
 
     def note_described(
         self, client: GstRtspServer.RTSPClient, media: GstRtspServer.RTSPMedia
