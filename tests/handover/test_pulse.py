@@ -96,9 +96,9 @@ def test_the_main_loop_may_be_held_up_for_longer(clock: Clock) -> None:
 
 
 def test_who_is_held_on_purpose_begins_anew(clock: Clock) -> None:
-    """After each pardon the whole time passes again."""
+    """From then on the whole time passes again."""
     assert clock.run(60)
-    clock.pulse.forgive(clock.now)
+    clock.pulse.start_over(clock.now)
     assert not clock.run(ANSWER_SECONDS - 1)
     assert clock.run(2)
 

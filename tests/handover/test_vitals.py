@@ -114,7 +114,7 @@ def test_a_stop_of_a_hung_one_says_so_and_ends(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time that a stop may take passes once, and not for the server again."""
-    monkeypatch.setattr("backpack.handover.vitals.DEAF_SECONDS", 0.3)
+    monkeypatch.setattr("backpack.handover.vitals.SILENT_SECONDS", 0.3)
     monkeypatch.setattr(pulse_module, "ANSWER_SECONDS", 60.0)
     with streaming("rtsp://127.0.0.1:0/door", watcher()) as spyglass:
         stop(pid_of(spyglass))

@@ -89,7 +89,7 @@ class StreamingProcess:
         return self._process.pid
 
     def ask(self) -> None:
-        """Ask whether it lives; never waits."""
+        """Ask whether it still answers; never waits."""
         # A full socket: it has not heard the earlier ones. A closed one: it has gone.
         with contextlib.suppress(OSError):
             self.pulse.send(b"\1")

@@ -59,7 +59,7 @@ class Pulse:
         self.heard(now)
 
     def heard(self, now: float) -> None:
-        """Learn that it has said something: whatever it is, it lives."""
+        """Learn that it has sent something: whatever it is, it runs."""
         self._counted_to = now
         self.silent_seconds = 0.0
 
@@ -105,7 +105,7 @@ class Pulse:
             return f"has been held up by one thing for {BUSY_PINGS * PING_SECONDS:.0f} s"
         return ""
 
-    def forgive(self, now: float) -> None:
+    def start_over(self, now: float) -> None:
         """Begin to count anew: somebody holds it on purpose."""
         self._behind = 0
         self.heard(now)

@@ -101,10 +101,10 @@ class Supervisor:
         return None if child is None else child.pid
 
     @property
-    def is_deaf(self) -> bool:
+    def is_silent(self) -> bool:
         """Tell whether the streaming process does not answer, and may be hung."""
         vitals = self._vitals
-        return vitals is not None and vitals.is_deaf
+        return vitals is not None and vitals.is_silent
 
     def open(self, tenant: Tenant) -> None:
         """Keep a tenant open from now on."""
@@ -202,7 +202,7 @@ class Supervisor:
         is_open = tenant.id in self._tenants and self._is_ready
         if is_open:
             self._send(message)
-        if is_open and not self.is_deaf:
+        if is_open and not self.is_silent:
             self._leaving.add(tenant.id)
             if self._vitals is not None:
                 # Whoever waits for nothing is told so.

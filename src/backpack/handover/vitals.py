@@ -1,4 +1,4 @@
-"""Ask one streaming process whether it lives; decide nothing."""
+"""Ask one streaming process whether it still answers; decide nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Vitals", "is_traced"]
 
-DEAF_SECONDS = 2.5
+SILENT_SECONDS = 2.5
 """Who says goodbye does not wait for one that has owed an answer for so long."""
 
 logger = logging.getLogger("backpack.handover")
@@ -38,9 +38,9 @@ class Vitals:
         self._was_held = False
 
     @property
-    def is_deaf(self) -> bool:
+    def is_silent(self) -> bool:
         """Tell whether an answer has been due for so long that it may not come. Any thread."""
-        return self._pulse.silent_seconds >= DEAF_SECONDS
+        return self._pulse.silent_seconds >= SILENT_SECONDS
 
     def started(self) -> None:
         """Learn that it has started."""
@@ -72,7 +72,7 @@ class Vitals:
         if not verdict or self._has_unheard():
             return ""
         if is_traced(self._child.pid):
-            self._pulse.forgive(now)
+            self._pulse.start_over(now)
             if not self._was_held:
                 logger.info("The streaming process %s; a debugger holds it.", verdict)
             self._was_held = True

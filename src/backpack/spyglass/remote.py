@@ -39,7 +39,7 @@ _CAPPED = (
     "SpyGlass(..., fps={rate:.0f}) passes all on."
 )
 
-_DEAF = ": the streaming process does not answer. It is ended if it goes on so."
+_SILENT = ": the streaming process does not answer. It is ended if it goes on so."
 
 TELL_SECONDS = 0.5
 """How much longer it waits to be told what was not delivered."""
@@ -159,7 +159,7 @@ class RemoteStream:
         # Outputs that deliver for so long still have to say how it went.
         patience = timeout + TELL_SECONDS if self._talking and timeout else timeout
         if not tenancy.close(goodbye, patience) and timeout:
-            why = _DEAF if tenancy.supervisor.is_deaf else "."
+            why = _SILENT if tenancy.supervisor.is_silent else "."
             self._logger.warning("The stream was not closed within %.1f s%s", timeout, why)
         with self._lock:
             self._tenancy = None

@@ -1,4 +1,4 @@
-"""Answer whether this process lives, and see to it that it ends with the application."""
+"""Answer the pings of the application, and see to it that this process ends with it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Pulse:
     Answer the application's pings on a thread of its own, whatever the main loop does.
 
     Each answer says how many pings the main loop has missed in a row: it may block for
-    seconds, in a driver or a name server, and this process lives all the same.
+    seconds, in a driver or a name server, and this process works all the same.
 
     Once the application has gone the main loop has some seconds to begin the end, which
     then has limits of its own; otherwise this process is killed.
