@@ -170,20 +170,27 @@ def test_a_handler_that_hands_credentials_over_itself_is_an_error(hook: str) -> 
 
 
 def test_what_has_no_effect_any_more_warns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A constant of a subclass or of the class itself, an argument, and asking for renewal."""
+    """A constant of the class itself, and asking for renewal."""
     with pytest.warns(DeprecationWarning, match="by themselves"):
         KVSCredentialsHandler("AKIAIOSFODNN7EXAMPLE", "secret").check_refresh()
-    with pytest.warns(DeprecationWarning, match="executor"):
-        KVSCredentialsHandler(executor=cast("Executor", object()))
-    with pytest.warns(DeprecationWarning, match="dotenv_path"):
-        SpyGlass(dotenv_path="/etc/panorama.env")
-    with pytest.warns(DeprecationWarning, match="dotenv_path"):
-        KVSSpyGlass("us-east-1", "door", dotenv_path="/etc/panorama.env")
     monkeypatch.setattr(SpyGlass, "FPS_METER_WARMUP_FRAMES", 50)
     with pytest.warns(DeprecationWarning, match="no frame is thrown away") as told:
         SpyGlass()
     # Python shows those of an application's own lines only.
     assert told[0].filename == __file__
+
+
+def test_arguments_that_are_not_used_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """In the log: what they were for works without."""
+    caplog.set_level("INFO")
+    KVSCredentialsHandler(executor=cast("Executor", object()))
+    SpyGlass(dotenv_path="/etc/panorama.env")
+    KVSSpyGlass("us-east-1", "door", dotenv_path="/etc/panorama.env")
+    assert caplog.messages == [
+        "executor is not used: credentials are got by a thread of our own.",
+        "dotenv_path is not used: only kvssink needs one.",
+        "dotenv_path is not used: the native producer needs none.",
+    ]
 
 
 @pytest.mark.parametrize("kind", [SpyGlass, KVSCredentialsHandler], ids=lambda one: one.__name__)

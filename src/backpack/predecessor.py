@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Mapping
 
 __all__ = [
@@ -25,8 +26,8 @@ __all__ = [
     "lazy_property",
     "missing_module",
     "repair_command",
+    "tell_unused",
     "warn_if_overwritten",
-    "warn_of_argument",
 ]
 
 USE_LAST_VALUE: Final = -999
@@ -171,9 +172,9 @@ class OldNames:
         )
 
 
-def warn_of_argument(name: str, why: str) -> None:
-    """Warn of an argument that was given to a constructor and has no effect any more."""
-    _warn(f"{name} has no effect: {why}.")
+def tell_unused(logger: logging.Logger, name: str, why: str) -> None:
+    """Log that an argument was given that is not used: nothing is lacking, so it is no warning."""
+    logger.info("%s is not used: %s.", name, why)
 
 
 def _warn(text: str) -> None:

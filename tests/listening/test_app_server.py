@@ -212,3 +212,14 @@ def test_an_rtsp_server_says_where_it_listens(
         assert len(told) == 1
         assert f"rtsp://127.0.0.1:{server.port}/door" in told[0]
         assert ("this machine only" in told[0]) is only
+
+
+def test_the_outermost_of_nested_blocks_stops_it() -> None:
+    """An inner one neither opens it anew nor closes it."""
+    server = RTSPServer(0)
+    with server:
+        port = server.port
+        with server:
+            assert server.port == port
+        assert listens(port)
+    assert not listens(port)

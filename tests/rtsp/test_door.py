@@ -66,6 +66,24 @@ def test_more_viewers_than_allowed_are_refused(rig: Rig, stream: NumberedStream)
         assert other.play().status == 200
 
 
+@pytest.mark.parametrize(
+    "transport", ["RTP/AVP/TCP;unicast;interleaved=0-1", "RTP/AVP;unicast;client_port=40000-40001"]
+)
+def test_who_leaves_without_a_word_frees_its_place(
+    rig: Rig, stream: NumberedStream, transport: str
+) -> None:
+    """At once, and not when its session has run out."""
+    serving = rig.serve(max_viewers=1)
+    serving.mount("/cam", stream.hub)
+    sessions = serving.server._sessions
+    assert sessions is not None
+    for _ in range(2):
+        with RawClient(serving.url()) as viewer:
+            assert viewer.play(transport).status == 200
+        # 25 s are announced.
+        until(lambda: not sessions._pool.get_n_sessions(), timeout=15)
+
+
 def test_one_connection_has_few_sessions(rig: Rig, stream: NumberedStream) -> None:
     """And when they end it may have others."""
     serving = rig.serve()
@@ -76,8 +94,9 @@ def test_one_connection_has_few_sessions(rig: Rig, stream: NumberedStream) -> No
             client.session = None
             answer = client.ask("SETUP", f"{client.url}/stream=0", Transport=transport)
             assert answer.status == status
-    shares = serving.server._sessions._shares  # type: ignore[union-attr]
-    until(lambda: not shares._sessions, timeout=60)
+    sessions = serving.server._sessions
+    assert sessions is not None
+    until(lambda: not sessions._shares._sessions)
 
 
 def test_no_descriptors_left_is_no_end(

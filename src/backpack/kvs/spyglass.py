@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backpack.kvs.app_output import KVSOutput
 from backpack.kvs.stats import KVSStats
-from backpack.predecessor import warn_of_argument
+from backpack.predecessor import tell_unused
 from backpack.spyglass import SpyGlass
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class KVSSpyGlass(SpyGlass):
         )
         self.dotenv_path = None if dotenv_path is None else os.fspath(dotenv_path)
         if dotenv_path is not None and producer != "kvssink":
-            warn_of_argument("dotenv_path", "the native producer needs none")
+            tell_unused(self.logger, "dotenv_path", "the native producer needs none")
         self.stream_region = stream_region
         self.stream_name = stream_name
         self.credentials_handler = self.kvs_output.credentials_handler

@@ -76,6 +76,8 @@ class ListeningServer:
         # How many started streams stand on a server that only they have started.
         self._holders = 0
         self._started_by_app = False
+        # How many `with` blocks are open, one in the other.
+        self._blocks = 0
         # Path → who is served there: an output, or the server itself.
         self._paths: dict[str, object] = {}
         # One for the server's whole life: streams name it by its number.
@@ -137,8 +139,12 @@ class ListeningServer:
             self._close()
 
     def __enter__(self) -> Self:
-        """Listen."""
-        self.start()
+        """Listen, unless a block around this one has begun to."""
+        with self._life:
+            if not (self._blocks and self._started_by_app):
+                self.start()
+                self._blocks = 0
+            self._blocks += 1
         return self
 
     def __exit__(
@@ -147,8 +153,11 @@ class ListeningServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop listening."""
-        self.stop()
+        """Stop listening at the end of the outermost block."""
+        with self._life:
+            self._blocks = max(0, self._blocks - 1)
+            if not self._blocks:
+                self.stop()
 
     def url(self, path: str, host: str | None = None) -> str:
         """Give the address of one stream."""

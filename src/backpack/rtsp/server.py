@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack.hub.hub import Hub
-    from backpack.listening.connections import Connection, ConnectionLimits
+    from backpack.listening.connections import ConnectionLimits
     from backpack.rtsp.auth import Auth
     from backpack.rtsp.settings import RTSPServerSettings
 
@@ -247,14 +247,13 @@ class Server:
             return
         if self._auth is not None:
             self._auth.know(client, connection)
-        client.connect("closed", self._on_closed, connection)
+        client.connect("closed", self._on_closed)
         client.connect("describe-request", self._on_describe)
         client.connect("play-request", self._on_play)
         self._sessions.add(client, connection)
 
-    def _on_closed(self, client: GstRtspServer.RTSPClient, connection: Connection) -> None:
+    def _on_closed(self, client: GstRtspServer.RTSPClient) -> None:
         # Client's thread.
-        connection.is_closed = True
         if self._auth is not None:
             self._auth.forget(client)
 

@@ -150,6 +150,7 @@ class Sessions:
         client.set_property("post-session-timeout", AFTER_SESSION_SECONDS)
         client.connect("pre-setup-request", self._on_setup, counted)
         client.connect("new-session", self._on_new_session, counted)
+        client.connect("closed", self._on_closed, counted)
         now_ns = self._clock_ns()
         self._connections.append(
             _Connection(
@@ -180,6 +181,16 @@ class Sessions:
         session.set_timeout(SESSION_TIMEOUT_SECONDS)
         one.begin()
         self._shares.add(str(session.get_sessionid()), one.address, id(one))
+
+    def _on_closed(self, _client: GstRtspServer.RTSPClient, one: Counted) -> None:
+        # Client's thread. Its media may be taken down here, and on no other.
+        one.is_closed = True
+        for number in self._shares.sessions_of(id(one)):
+            session = self._pool.find(number)
+            if session is not None and not session.filter(None):
+                # The server has taken its media down, and would keep its number, and so the
+                # place of a viewer, until its time is over.
+                self._pool.remove(session)
 
     def _on_session_removed(
         self, _pool: GstRtspServer.RTSPSessionPool, session: GstRtspServer.RTSPSession

@@ -42,6 +42,11 @@ class Shares:
             return False
         return is_own(address) or networks[network] < self._most
 
+    def sessions_of(self, connection: int) -> list[str]:
+        """Return the numbers of a connection's sessions."""
+        with self._lock:
+            return [number for number, (_, one) in self._sessions.items() if one == connection]
+
     def add(self, session: str, address: str, connection: int) -> None:
         """Note a session that was made."""
         with self._lock:

@@ -16,8 +16,8 @@ from backpack.predecessor import (
     PIPELINE,
     USE_LAST_VALUE,
     OldNames,
+    tell_unused,
     warn_if_overwritten,
-    warn_of_argument,
 )
 from backpack.settings import StreamSettings, is_disabled
 from backpack.spyglass.numbers import as_stats
@@ -136,7 +136,7 @@ class SpyGlass(OldNames):
         self._gst_log_level = None if gst_log_level is None else str(gst_log_level)
         self.dotenv_path = None if dotenv_path is None else os.fspath(dotenv_path)
         if dotenv_path is not None:
-            warn_of_argument("dotenv_path", "it is read for KVSSpyGlass(..., producer='kvssink')")
+            tell_unused(self.logger, "dotenv_path", "only kvssink needs one")
         self._required = required
         # Whether frames are not even looked at: it is disabled, or a copy in a
         # child that was forked while we existed.

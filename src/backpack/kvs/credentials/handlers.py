@@ -14,7 +14,7 @@ from backpack.kvs.credentials.credentials import Credentials
 from backpack.kvs.credentials.file import CredentialsFile, write_environment
 from backpack.kvs.credentials.keeper import Keeper
 from backpack.kvs.credentials.trouble import CredentialsError
-from backpack.predecessor import HANDLER, OldNames, warn_of_argument
+from backpack.predecessor import HANDLER, OldNames, tell_unused
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -78,11 +78,11 @@ class KVSCredentialsHandler(OldNames):
         session: Session | None = None,
     ) -> None:
         super().__init__()
-        if executor is not None:
-            warn_of_argument("executor", "credentials are got by a thread of our own")
         self.logger = logging.getLogger("backpack.kvs.credentials")
         if parent_logger is not None:
             self.logger = parent_logger.getChild(type(self).__name__)
+        if executor is not None:
+            tell_unused(self.logger, "executor", "credentials are got by a thread of our own")
         self._static = _static(aws_access_key_id, aws_secret_access_key, aws_session_token)
         if self._static is not None and session is not None:
             raise SettingsError("Give either keys or a session.")
