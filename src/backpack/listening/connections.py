@@ -60,6 +60,7 @@ class Connection:
         is_idle: Whether nothing that it asked for goes on: it may have to make room.
         has_asked: Whether it ever asked for something.
         is_logged_in: Whether it has shown that it may.
+        refused: How many of its logins were not looked at.
         is_closed: Whether it has ended.
 
     """
@@ -69,6 +70,7 @@ class Connection:
     is_idle: bool = True
     has_asked: bool = False
     is_logged_in: bool = False
+    refused: int = 0
     is_closed: bool = False
 
     @property

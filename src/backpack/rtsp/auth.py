@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,8 @@ _BEFORE_ALL = "auth.check.url"
 _FOR_MEDIA = "auth.check.media.factory.access"
 """GST_RTSP_AUTH_CHECK_MEDIA_FACTORY_ACCESS."""
 
-_log = logging.getLogger(__name__)
+MOST_REFUSED = 16
+"""Logins of one connection that are answered without a look at them, before it is closed."""
 
 
 class Auth(GstRtspServer.RTSPAuth):
@@ -44,9 +44,10 @@ class Auth(GstRtspServer.RTSPAuth):
     All is asked on the clients' thread, of which there is one.
     """
 
-    def __init__(self, door: str) -> None:
+    def __init__(self, door: str, on_wrong: Callable[[], object]) -> None:
         super().__init__()
         self.guesses = Guesses(door)
+        self._on_wrong = on_wrong
         # Client's hash, which is the object's address → its connection. The clients
         # themselves would be kept alive.
         self._connections: dict[int, Connection] = {}
@@ -77,9 +78,7 @@ class Auth(GstRtspServer.RTSPAuth):
         )
         now = self._clock()
         if guessed and self.guesses.is_shut_out(connection.address, now):
-            # Not even compared, nor answered.
-            connection.close()
-            return False
+            return self._refuse(context, connection)
         GstRtspServer.RTSPAuth.do_authenticate(self, context)
         token: object | None = context.token
         if token is not None:
@@ -87,18 +86,37 @@ class Auth(GstRtspServer.RTSPAuth):
             return True
         if guessed:
             self.guesses.wrong(connection.address, now)
+            self._on_wrong()
         # Answers with 401 and a challenge, since there is no login.
         GstRtspServer.RTSPAuth.do_check(self, context, _FOR_MEDIA)
         return False
 
+    def _refuse(self, context: GstRtspServer.RTSPContext, connection: Connection) -> bool:
+        """Do not even compare a login with what is right, and ask for none."""
+        connection.refused += 1
+        if connection.refused > MOST_REFUSED:
+            connection.close()
+            return False
+        # A request cannot be changed from Python. What no method is supported for fails;
+        # without a challenge players give up, and say why.
+        self.set_supported_methods(GstRtsp.RTSPAuthMethod.NONE)
+        try:
+            GstRtspServer.RTSPAuth.do_check(self, context, _FOR_MEDIA)
+        finally:
+            self.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        return False
 
-def make_auth(settings: RTSPServerSettings, port: int) -> Auth | None:
+
+def make_auth(
+    settings: RTSPServerSettings, port: int, on_wrong: Callable[[], object]
+) -> Auth | None:
     """
     Make what the server asks about every client. Main thread.
 
     Args:
         settings: They name the users.
         port: Where it listens; for the log.
+        on_wrong: Called after a wrong login. On the clients' thread.
 
     Returns:
         None: anybody may watch.
@@ -106,7 +124,7 @@ def make_auth(settings: RTSPServerSettings, port: int) -> Auth | None:
     """
     if not settings.users:
         return None
-    auth = Auth(f"the RTSP server on port {port}")
+    auth = Auth(f"the RTSP server on port {port}", on_wrong)
     auth.set_realm("SpyGlass")
     auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
     token = GstRtspServer.RTSPToken()

@@ -62,6 +62,7 @@ class Server:
         settings: What it was asked to be; checked by `open`.
         clock_ns: The monotonic clock.
         limits: How many connections there may be. None: as many as usual.
+        on_news: Called when `failed_logins` has grown.
 
     """
 
@@ -71,9 +72,11 @@ class Server:
         *,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         limits: ConnectionLimits | None = None,
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._clock_ns = clock_ns
+        self._on_news = on_news
         # None: not open.
         self._server: GstRtspServer.RTSPServer | None = None
         self._sessions: Sessions | None = None
@@ -112,7 +115,7 @@ class Server:
             sock = listen(self._settings.address, self._settings.port, other_port=DEFAULT_PORT)
             undo.callback(sock.close)
             port: int = sock.getsockname()[1]
-            self._auth = make_auth(self._settings, port)
+            self._auth = make_auth(self._settings, port, lambda: GLib.idle_add(self._tell))
             self._pool = None if self._settings.secure else _address_pool(self._settings, address)
             server = self._make_server()
             self._sessions = Sessions(
@@ -178,6 +181,11 @@ class Server:
         """Count the units that a path's viewers were too slow for."""
         mount = self._mounts.get(path)
         return 0 if mount is None else mount.lost
+
+    def _tell(self) -> bool:
+        if self._server is not None:
+            self._on_news()
+        return GLib.SOURCE_REMOVE
 
     def failed_logins(self) -> int:
         """Count the wrong passwords since it was opened."""

@@ -43,7 +43,7 @@ class ServerBoard:
     later, stop it, and start it again. Everything runs on the main thread.
 
     Args:
-        on_change: Called after a server was opened or could not be.
+        on_change: Called after a server was opened or could not be, or has something to tell.
 
     """
 
@@ -142,7 +142,7 @@ class ServerBoard:
             self.close_server(number)
 
     def _open(self, order: OpenServer) -> None:
-        server = _make_server(order)
+        server = _make_server(order, self._on_change)
         with contextlib.ExitStack() as undo:
             undo.callback(server.close)
             port = server.open()
@@ -219,15 +219,15 @@ class _Web(_Served):
 
 
 # Who serves over one of them does not need the other's library.
-def _make_server(order: OpenServer) -> _Server:
+def _make_server(order: OpenServer, on_news: Callable[[], None]) -> _Server:
     if order.kind == "rtsp":
         from backpack.rtsp import server as rtsp  # noqa: PLC0415
         from backpack.rtsp.settings import RTSPServerSettings  # noqa: PLC0415
 
-        return _RTSP(rtsp.Server(RTSPServerSettings.from_dict(order.settings)))
+        return _RTSP(rtsp.Server(RTSPServerSettings.from_dict(order.settings), on_news=on_news))
     if order.kind == "web":
         from backpack.web import server as web  # noqa: PLC0415
         from backpack.web.settings import WebServerSettings  # noqa: PLC0415
 
-        return _Web(web.Server(WebServerSettings.from_dict(order.settings)))
+        return _Web(web.Server(WebServerSettings.from_dict(order.settings), on_news=on_news))
     raise SettingsError(f"There is no server of the kind {order.kind!r}.")

@@ -14,6 +14,8 @@ from backpack.web.aio import web
 from backpack.web.answers import Files, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backpack.web.settings import WebServerSettings
 
 __all__ = ["Entrance", "Visit"]
@@ -44,10 +46,18 @@ class Entrance:
         settings: What the server was asked to be.
         instance: Tells its cookie from those of others.
         files: Has the page that says no.
+        on_wrong: Called after a wrong token or password.
 
     """
 
-    def __init__(self, settings: WebServerSettings, instance: str, files: Files) -> None:
+    def __init__(
+        self,
+        settings: WebServerSettings,
+        instance: str,
+        files: Files,
+        on_wrong: Callable[[], object],
+    ) -> None:
+        self._on_wrong = on_wrong
         self._keeper = Doorkeeper(settings, instance)
         self._secure = settings.secure
         self._guesses = Guesses(f"the page on {instance}")
@@ -123,7 +133,9 @@ class Entrance:
         if entry.is_in:
             return entry
         if entry is Entry.WRONG:
-            await asyncio.sleep(self._guesses.wrong(address, time.monotonic()))
+            seconds = self._guesses.wrong(address, time.monotonic())
+            self._on_wrong()
+            await asyncio.sleep(seconds)
             if shut_out:
                 return refuse(429, "Too many wrong guesses. Wait a moment.", {"Retry-After": "10"})
         return self._deny(request)

@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from backpack.errors import SettingsError, StateError
+from backpack.gst.gi import GLib
 from backpack.listening.certificate import server_context
 from backpack.listening.tcp import LISTEN_BACKLOG, listen
 from backpack.web.aio import web
@@ -53,11 +54,19 @@ class Server:
     Args:
         settings: What it was asked to be; checked by `open`.
         limits: What connections may take.
+        on_news: Called when `failed_logins` has grown.
 
     """
 
-    def __init__(self, settings: WebServerSettings, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        settings: WebServerSettings,
+        *,
+        limits: Limits | None = None,
+        on_news: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
+        self._on_news = on_news
         self._limits = limits or Limits()
         # None: not open.
         self._crossing: Crossing | None = None
@@ -91,7 +100,12 @@ class Server:
             undo.callback(sock.close)
             port: int = sock.getsockname()[1]
             instance = f"{socket.gethostname()}:{port}"
-            self._site = Site(self._settings, instance, on_upgraded=self._on_upgraded)
+            self._site = Site(
+                self._settings,
+                instance,
+                on_upgraded=self._on_upgraded,
+                on_wrong=lambda: GLib.idle_add(self._tell),
+            )
             self._crossing = Crossing()
             undo.callback(self.close)
             self._whep = Whep(
@@ -160,6 +174,11 @@ class Server:
         """Count the pictures that a path's viewers were too slow for."""
         mount = self._mounts.get(path)
         return 0 if mount is None else mount.lost
+
+    def _tell(self) -> bool:
+        if self._crossing is not None:
+            self._on_news()
+        return GLib.SOURCE_REMOVE
 
     def failed_logins(self) -> int:
         """Count the wrong tokens and passwords since it was opened."""

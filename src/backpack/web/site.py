@@ -53,6 +53,7 @@ class Site:
         settings: What the server was asked to be.
         instance: Tells its cookie from those of others.
         on_upgraded: Called with a request whose connection is a WebSocket now.
+        on_wrong: Called after a wrong token or password.
 
     """
 
@@ -62,11 +63,12 @@ class Site:
         instance: str,
         *,
         on_upgraded: Callable[[web.BaseRequest], None],
+        on_wrong: Callable[[], object],
     ) -> None:
         self._settings = settings
         self._on_upgraded = on_upgraded
         self._files = Files()
-        self._entrance = Entrance(settings, instance, self._files)
+        self._entrance = Entrance(settings, instance, self._files, on_wrong)
         # Path → stream. Replaced, never changed.
         self.mounts: dict[str, Mount] = {}
         self._sessions: set[Session] = set()
