@@ -40,10 +40,11 @@ class Environment:
         self.python = folder / "bin" / "python"
         (self.packages,) = (folder / "lib").glob("python3*/site-packages")
         # A folder that a .pth file names has none of its own read: no editable backpack.
-        for name in ("numpy", "dateutil", "cv2"):
+        for name in ("numpy", "dateutil", "six", "cv2"):
             found = importlib.util.find_spec(name)
             if found is not None and found.origin is not None:
-                self.behind(Path(found.origin).parents[1])
+                is_package = found.submodule_search_locations is not None
+                self.behind(Path(found.origin).parents[1 if is_package else 0])
 
     def behind(self, folder: Path) -> None:
         """Put a folder at the end of the path."""
