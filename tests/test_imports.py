@@ -12,21 +12,21 @@ SOURCE = Path(__file__).parent.parent / "src" / "backpack"
 
 # What a room may import at the top of its files, besides itself. What is
 # loaded lazily, inside of functions, is the business of its own line there.
-BASE = {"errors", "packages", "predecessor", "settings", "stats", "redaction", "version"}
+BASE = {"_lib", "_version", "errors", "predecessor", "settings", "stats", "redaction"}
 APP = {*BASE, "handover", "spyglass"}
 STREAMING = {*BASE, "handover", "gst", "hub", "encoding"}
 ROOMS = {
     "errors": set(),
-    "packages": set(),
+    "_lib": {"errors"},
+    "_version": set(),
     "predecessor": {"errors"},
-    "version": set(),
     "settings": {"errors"},
     "stats": set(),
     "redaction": {"settings"},
-    "handover": {"errors", "packages", "settings"},
+    "handover": {"_lib", "errors", "settings"},
     "spyglass": {*BASE, "handover"},
-    "listening": {"errors", "settings", "handover"},
-    "gst": {"errors", "packages"},
+    "listening": {"_lib", "errors", "settings", "handover"},
+    "gst": {"_lib", "errors"},
     "hub": set(),
     "encoding": {*BASE, "gst", "handover"},
     "rtsp": {*STREAMING, "spyglass", "listening"},
@@ -36,7 +36,7 @@ ROOMS = {
     "webrtc": STREAMING,
     "streamer": STREAMING,
     "skyline": {*APP, "predecessor"},
-    "__init__": {"version"},
+    "__init__": {"_version"},
     "__main__": {"cli"},
     "cli": None,
 }
@@ -169,7 +169,7 @@ def loaded_after(statement: str) -> set[str]:
 def test_importing_the_package_loads_nothing() -> None:
     """`import backpack` loads no room and nothing foreign."""
     loaded = loaded_after("import backpack")
-    assert {name for name in loaded if name.startswith("backpack.")} == {"backpack.version"}
+    assert {name for name in loaded if name.startswith("backpack.")} == {"backpack._version"}
     assert not loaded & {"numpy", "gi", "cv2", "boto3"}
 
 

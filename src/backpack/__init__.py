@@ -14,7 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from backpack.version import VERSION as __version__  # noqa: N811 - the name that Python knows
+from backpack._version import VERSION as __version__  # noqa: N811 - the name that Python knows
 
 if TYPE_CHECKING:
     from backpack.kvs import KVSSpyGlass

@@ -94,7 +94,7 @@ def test_boot_loads_this_package_and_nothing_beside_it(tmp_path: Path) -> None:
     # A module of the package that only this test knows, in a copy of it.
     copy = tmp_path / "copy" / "backpack"
     copy.mkdir(parents=True)
-    for name in ("__init__.py", "errors.py", "version.py", "handover"):
+    for name in ("__init__.py", "errors.py", "_version.py", "_lib", "handover"):
         (copy / name).symlink_to(module / name)
     (copy / "probe.py").write_text(code)
     boot = copy / "boot.py"

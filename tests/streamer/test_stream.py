@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from backpack._lib.timing import Backoff
 from backpack.encoding.encoders import ENCODERS, find_spec
 from backpack.errors import EncoderError
-from backpack.handover.backoff import Backoff
 from backpack.handover.frame import ring_view
 from backpack.handover.ring import Ring, RingReader, RingWriter
 from backpack.handover.timeline import Stamp

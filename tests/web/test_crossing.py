@@ -4,7 +4,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING
 
-from backpack.listening import asyncio_thread
+from backpack._lib import asyncio_thread
 from backpack.web.crossing import Crossing
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from backpack._lib.addresses import for_url
 from backpack.cli.console import Console
 from backpack.cli.ending import Ending
 from backpack.cli.failure import Failure
 from backpack.cli.live import carry
 from backpack.cli.serve import refuse_disabled
 from backpack.errors import AddressInUseError
-from backpack.listening.addresses import for_url
 
 if TYPE_CHECKING:
     import argparse

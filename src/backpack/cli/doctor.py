@@ -11,6 +11,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from backpack._lib.packages import PACKAGES, packages_for
+from backpack._version import VERSION
 from backpack.cli.advice import advice_for
 from backpack.cli.conflicts import disturbing_variables, other_owners
 from backpack.cli.elsewhere import ask_python
@@ -22,8 +24,6 @@ from backpack.errors import SettingsError
 from backpack.gst.elements import ELEMENTS
 from backpack.handover.interpreter import candidates
 from backpack.kvs.sink.probe import probe_element
-from backpack.packages import PACKAGES, packages_for
-from backpack.version import VERSION
 
 if TYPE_CHECKING:
     import argparse

@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from backpack._lib.timing import Backoff
 from backpack.cli.failure import Failure
 from backpack.cli.player import Player, PlayerError, Trouble
 from backpack.cli.sources import DECODERS
 from backpack.gst.factory import make, set_property
-from backpack.handover.backoff import Backoff
 from backpack.spyglass.outputs import mask
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from backpack._lib.packages import install_hint
 from backpack.errors import MissingDependencyError, PipelineError
-from backpack.packages import install_hint
 from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from backpack._lib.shortage import probe
 from backpack.encoding.encoder import EncodedPicture, Encoder
 from backpack.encoding.encoders import ENCODERS, EncoderSpec, find_spec
 from backpack.encoding.h264 import has_b_slices, nal_types, read_sps
@@ -27,7 +28,6 @@ from backpack.errors import EncoderError
 from backpack.gst import factory
 from backpack.gst.elements import package_of
 from backpack.handover.interpreter import boot_command
-from backpack.handover.shortage import probe
 from backpack.redaction import Picture, Redaction
 from backpack.settings import PixelFormat
 

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from backpack._lib.packages import WATCHING, install_hint
 from backpack.errors import MissingDependencyError
-from backpack.packages import WATCHING, install_hint
 
 try:
     import gi

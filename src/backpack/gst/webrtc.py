@@ -15,9 +15,9 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
+from backpack._lib.packages import install_hint
 from backpack.errors import MissingDependencyError
 from backpack.gst.factory import exists
-from backpack.packages import install_hint
 
 try:
     import gi

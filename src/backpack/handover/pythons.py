@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backpack._lib.packages import WATCHING, install_hint
 from backpack.errors import BackpackError, MissingDependencyError
 from backpack.handover.interpreter import candidates
-from backpack.packages import WATCHING, install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,13 +15,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from backpack._lib.event_loop import Loop
+from backpack._lib.shortage import find_shortage, shortage
+from backpack._lib.timing import Backoff
 from backpack.errors import BackpackError, MissingDependencyError, error_from_name
-from backpack.handover.backoff import Backoff
 from backpack.handover.blame import Blame
 from backpack.handover.channel import ChannelClosed
 from backpack.handover.child import StreamingProcess, describe_exit
 from backpack.handover.interpreter import clean_environment
-from backpack.handover.loop import Loop
 from backpack.handover.messages import (
     PROTOCOL_VERSION,
     Closed,
@@ -37,7 +38,6 @@ from backpack.handover.messages import (
 )
 from backpack.handover.notices import notify
 from backpack.handover.pythons import Pythons
-from backpack.handover.shortage import find_shortage, shortage
 from backpack.handover.vitals import Vitals
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from backpack._lib.addresses import for_url
+from backpack._lib.interfaces import reachable_addresses
 from backpack.errors import SettingsError, StateError
 from backpack.handover.messages import CloseServer, OpenServer
 from backpack.handover.notices import notify
 from backpack.handover.tenancy import Tenancy
-from backpack.listening.addresses import for_url
 from backpack.listening.app_registry import register
-from backpack.listening.interfaces import reachable_addresses
 from backpack.settings import is_disabled
 
 if TYPE_CHECKING:

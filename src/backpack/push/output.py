@@ -8,9 +8,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from backpack._lib.timing import Backoff
 from backpack.errors import PipelineError
 from backpack.gst.gi import GLib
-from backpack.handover.backoff import Backoff
 from backpack.hub.output import QuietOutput
 from backpack.hub.queue import DropPolicy
 from backpack.push.far_side import explain, far_sides

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from backpack._lib.addresses import is_loopback
+from backpack._lib.paths import check_mount_path
+from backpack._lib.tls import absolute_path
+from backpack._lib.validation import DEFAULT_MAX_VIEWERS, port_number
 from backpack.errors import SettingsError
-from backpack.listening.addresses import is_loopback
 from backpack.listening.app_kind import Kind
 from backpack.listening.app_server import ListeningServer
-from backpack.listening.certificate import absolute_path
-from backpack.listening.checks import DEFAULT_MAX_VIEWERS, port_number
-from backpack.listening.paths import check_mount_path
 from backpack.predecessor import RTSP_SERVER, OldNames
 from backpack.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
 

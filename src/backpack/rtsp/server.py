@@ -7,13 +7,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from backpack._lib.addresses import is_wildcard, own_address
+from backpack._lib.paths import check_mount_path
+from backpack._lib.tcp import listen
+from backpack._lib.tls import server_context
 from backpack.errors import SettingsError, StateError
 from backpack.gst.gi import GLib
 from backpack.gst.rtsp import GstRtspServer
-from backpack.listening.addresses import is_wildcard, own_address
-from backpack.listening.certificate import server_context
-from backpack.listening.paths import check_mount_path
-from backpack.listening.tcp import listen
 from backpack.rtsp.auth import make_auth
 from backpack.rtsp.door import LIMITS, SECURE_LIMITS, Door
 from backpack.rtsp.mount import Mount, check_launch

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from backpack.errors import SettingsError
-from backpack.listening.addresses import is_loopback, is_wildcard, own_address
-from backpack.listening.certificate import check_certificate
-from backpack.listening.checks import (
+from backpack._lib.addresses import is_loopback, is_wildcard, own_address
+from backpack._lib.tls import check_certificate
+from backpack._lib.validation import (
     DEFAULT_MAX_VIEWERS,
     check_max_viewers,
     check_port,
     check_users,
 )
+from backpack.errors import SettingsError
 from backpack.listening.settings import from_plain, show, to_plain
 
 if TYPE_CHECKING:

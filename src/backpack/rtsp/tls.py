@@ -8,8 +8,8 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Final
 
-from backpack.listening.asyncio_thread import AsyncioThread
-from backpack.listening.tcp import tcp_pair
+from backpack._lib.asyncio_thread import AsyncioThread
+from backpack._lib.tcp import tcp_pair
 
 if TYPE_CHECKING:
     import ssl

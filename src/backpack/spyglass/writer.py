@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backpack._lib.shortage import shortage
 from backpack.handover.frame import as_pixels, check_frame, ring_view
 from backpack.handover.gate import Gate, Verdict
 from backpack.handover.ring import Ring, RingWriter
-from backpack.handover.shortage import shortage
 from backpack.handover.timeline import Timeline, captured_at
 from backpack.spyglass.tally import Outcome, Tally
 

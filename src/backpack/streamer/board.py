@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Protocol
 
+from backpack._lib.shortage import explain
 from backpack.errors import BackpackError, SettingsError
 from backpack.gst.gi import GLib
-from backpack.handover.shortage import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

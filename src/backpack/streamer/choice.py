@@ -6,10 +6,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from backpack._lib.shortage import explain
+from backpack._lib.timing import Backoff
 from backpack.encoding.trial import choose
 from backpack.errors import BackpackError
-from backpack.handover.backoff import Backoff
-from backpack.handover.shortage import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

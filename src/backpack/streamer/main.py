@@ -10,6 +10,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from backpack._lib.shortage import explain
 from backpack.errors import BackpackError, MissingDependencyError
 from backpack.handover.channel import Channel, ChannelClosed
 from backpack.handover.messages import (
@@ -18,7 +19,6 @@ from backpack.handover.messages import (
     Ready,
     Unavailable,
 )
-from backpack.handover.shortage import explain
 from backpack.streamer.descriptors import raise_limit
 from backpack.streamer.logs import LogHandler
 from backpack.streamer.priority import step_behind

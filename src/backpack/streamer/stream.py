@@ -8,10 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from backpack._lib.shortage import shortage
+from backpack._lib.threads import show_name
+from backpack._lib.waker import Waker
 from backpack.errors import EncoderError
-from backpack.handover.shortage import shortage
-from backpack.handover.threads import show_name
-from backpack.handover.waker import Waker
 from backpack.hub.hub import Hub
 from backpack.streamer.choice import EncoderChoice
 from backpack.streamer.feeder import Feeder

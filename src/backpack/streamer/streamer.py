@@ -8,6 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from backpack._lib.shortage import explain, shortage
 from backpack.errors import BackpackError, OutputError, SettingsError
 from backpack.gst.gi import GLib, Gst
 from backpack.handover.channel import Channel, ChannelClosed
@@ -27,7 +28,6 @@ from backpack.handover.messages import (
     ToOutput,
 )
 from backpack.handover.ring import RingReader
-from backpack.handover.shortage import explain, shortage
 from backpack.hub.output import Source
 from backpack.settings import StreamSettings
 from backpack.streamer.board import ServerBoard

@@ -8,8 +8,8 @@ Raises:
 
 from __future__ import annotations
 
+from backpack._lib.packages import install_hint
 from backpack.errors import MissingDependencyError
-from backpack.packages import install_hint
 
 try:
     import aiohttp

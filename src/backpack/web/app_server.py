@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, ClassVar
 
+from backpack._lib.tls import absolute_path
+from backpack._lib.validation import DEFAULT_MAX_VIEWERS, port_number
 from backpack.listening.app_kind import Kind
 from backpack.listening.app_server import ListeningServer
-from backpack.listening.certificate import absolute_path
-from backpack.listening.checks import DEFAULT_MAX_VIEWERS, port_number
 from backpack.web.settings import (
     DEFAULT_PORT,
     WebServerSettings,

@@ -8,10 +8,10 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
+from backpack._lib.tcp import LISTEN_BACKLOG, listen
+from backpack._lib.tls import server_context
 from backpack.errors import SettingsError, StateError
 from backpack.gst.gi import GLib
-from backpack.listening.certificate import server_context
-from backpack.listening.tcp import LISTEN_BACKLOG, listen
 from backpack.web.aio import web
 from backpack.web.crossing import Crossing
 from backpack.web.gate import Gate, GateKeeper, Limits

@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from backpack.errors import SettingsError
-from backpack.listening.addresses import own_address
-from backpack.listening.certificate import check_certificate
-from backpack.listening.checks import (
+from backpack._lib.addresses import own_address
+from backpack._lib.paths import check_mount_path
+from backpack._lib.tls import check_certificate
+from backpack._lib.validation import (
     DEFAULT_MAX_VIEWERS,
     HIGHEST_PORT,
     check_max_viewers,
     check_port,
     check_users,
 )
-from backpack.listening.paths import check_mount_path
+from backpack.errors import SettingsError
 from backpack.listening.settings import from_plain, show, to_plain
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
+from backpack._version import VERSION
 from backpack.errors import SettingsError
-from backpack.version import VERSION
 from backpack.web.access import Entry
 from backpack.web.aio import web
 from backpack.web.answers import Files, dress, json_answer, refuse

@@ -14,9 +14,9 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backpack._lib.addresses import own_address
+from backpack._lib.interfaces import reachable_addresses
 from backpack.errors import MissingDependencyError, PipelineError
-from backpack.listening.addresses import own_address
-from backpack.listening.interfaces import reachable_addresses
 from backpack.web.aio import web
 from backpack.web.answers import refuse
 from backpack.webrtc.fragment import read_fragment

@@ -6,6 +6,7 @@ Loads nothing foreign: botocore is loaded by the threads that need it.
 
 from __future__ import annotations
 
+from backpack._lib.secrets import Secret
 from backpack.kvs.credentials.chain import require_botocore
 from backpack.kvs.credentials.credentials import Credentials
 from backpack.kvs.credentials.file import CredentialsFile
@@ -16,7 +17,6 @@ from backpack.kvs.credentials.handlers import (
     KVSInlineCredentialsHandler,
 )
 from backpack.kvs.credentials.iot import KVSIoTCredentialsHandler
-from backpack.kvs.credentials.secret import Secret
 from backpack.kvs.credentials.signer import Signer
 from backpack.kvs.credentials.trouble import CredentialsError, SigningError
 

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from backpack._lib.secrets import Secret
 from backpack.errors import SettingsError
-from backpack.kvs.credentials.secret import Secret
 
 __all__ = ["Credentials"]
 

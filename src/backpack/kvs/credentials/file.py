@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from backpack.handover.backoff import Backoff
+from backpack._lib.timing import Backoff
 
 if TYPE_CHECKING:
     import logging

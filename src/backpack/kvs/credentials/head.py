@@ -7,11 +7,11 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from backpack._version import VERSION
 from backpack.errors import SettingsError
 from backpack.kvs.calls import SERVICE, Operation, Request, SignedHead
 from backpack.kvs.credentials.trouble import SigningError
 from backpack.kvs.names import check_endpoint
-from backpack.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

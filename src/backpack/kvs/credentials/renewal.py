@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from backpack.handover.backoff import Backoff
+from backpack._lib.timing import Backoff
 
 if TYPE_CHECKING:
     from backpack.kvs.credentials.credentials import Credentials

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from backpack.handover.threads import show_name
+from backpack._lib.threads import show_name
 from backpack.kvs.credentials.chain import require_botocore
 from backpack.kvs.credentials.head import write_head
 from backpack.kvs.credentials.trouble import SigningError, describe

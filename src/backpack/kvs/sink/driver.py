@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from backpack.handover.backoff import Backoff
+from backpack._lib.timing import Backoff
 from backpack.kvs.sink.bell import Bell
 from backpack.kvs.sink.chatter import mask
 from backpack.kvs.sink.child import Child

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from backpack.handover.threads import show_name
+from backpack._lib.threads import show_name
 from backpack.kvs.producer.commands import ProducerState, ProducerStatus
 from backpack.kvs.upload.connection import Network
 from backpack.kvs.upload.duties import Duties

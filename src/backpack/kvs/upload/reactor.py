@@ -7,7 +7,7 @@ import selectors
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from backpack.handover.waker import Waker
+from backpack._lib.waker import Waker
 
 if TYPE_CHECKING:
     import socket

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backpack._version import VERSION
 from backpack.kvs.proxy import PROXY_VARIABLE
 from backpack.kvs.upload.answer import AnswerError, AnswerReader, Head
 from backpack.kvs.upload.causes import UNREADABLE
-from backpack.version import VERSION
 
 if TYPE_CHECKING:
     from backpack.kvs.proxy import Proxy

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import select
 
-from backpack.handover.waker import Waker
+from backpack._lib.waker import Waker
 from tests.waiting import open_descriptors
 
 

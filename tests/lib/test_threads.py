@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from backpack.handover.threads import show_name
+from backpack._lib.threads import show_name
 
 
 def test_a_thread_is_seen_by_its_name() -> None:

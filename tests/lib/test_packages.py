@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backpack.cli.install import install_line
-from backpack.cli.needs import ALL_ELEMENTS, NAMESPACES
-from backpack.packages import (
+from backpack._lib.packages import (
     FEATURES,
     PACKAGES,
     WATCHING,
@@ -19,8 +17,10 @@ from backpack.packages import (
     names_of,
     packages_for,
 )
+from backpack.cli.install import install_line
+from backpack.cli.needs import ALL_ELEMENTS, NAMESPACES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DEBIAN_NAMES = {package.debian for package in PACKAGES}
 
 
@@ -110,7 +110,7 @@ def test_the_table_holds_what_the_doctor_asks_for() -> None:
 def test_the_table_runs_before_anything_is_installed() -> None:
     """As script/setup runs it: by a Python without this package, isolated."""
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "src/backpack/packages.py", "debian", "http://"],
+        [sys.executable, "-I", "-S", "src/backpack/_lib/packages.py", "debian", "http://"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

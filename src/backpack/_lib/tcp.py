@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 
+from backpack._lib.addresses import own_address
 from backpack.errors import AddressInUseError, OutputError
-from backpack.listening.addresses import own_address
 
 __all__ = ["LISTEN_BACKLOG", "listen", "tcp_pair"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backpack._lib.shortage import explain, find_shortage, probe, shortage
 from backpack.errors import MissingDependencyError, OutputError, ShortageError
-from backpack.handover.shortage import explain, find_shortage, probe, shortage
 from tests.apps import SOURCE, run_app
 from tests.waiting import open_descriptors, threads_named
 

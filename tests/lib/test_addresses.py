@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from backpack._lib.addresses import for_url, is_loopback, is_wildcard, own_address
 from backpack.errors import SettingsError
-from backpack.listening.addresses import for_url, is_loopback, is_wildcard, own_address
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import selectors
 import threading
 from typing import TYPE_CHECKING, Final
 
-from backpack.handover.shortage import explain
+from backpack._lib.shortage import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

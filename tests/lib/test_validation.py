@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from backpack._lib.validation import check_port, check_users, port_number
 from backpack.errors import SettingsError
-from backpack.listening.checks import check_port, check_users, port_number
 
 
 @pytest.mark.parametrize("port", [-1, 65536, "8554", 8554.0, True, None])

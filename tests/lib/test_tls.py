@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from backpack._lib.tls import absolute_path, check_certificate
 from backpack.errors import SettingsError
-from backpack.listening.certificate import absolute_path, check_certificate
 
 
 def test_a_certificate_with_its_key_is_taken(

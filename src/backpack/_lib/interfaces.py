@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 
-from backpack.listening.addresses import is_wildcard, own_address
+from backpack._lib.addresses import is_wildcard, own_address
 
 __all__ = ["reachable_addresses"]
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from backpack._lib.paths import check_mount_path
 from backpack.errors import SettingsError
-from backpack.listening.paths import check_mount_path
 
 
 @pytest.mark.parametrize("path", ["/cam", "/a/b", "/Front-Door_1.x~"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpack.handover.backoff import Backoff
+from backpack._lib.timing import Backoff
 
 
 def test_waits_double_up_to_a_limit_and_begin_anew() -> None:

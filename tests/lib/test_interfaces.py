@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from backpack.listening.addresses import own_address
-from backpack.listening.interfaces import reachable_addresses
+from backpack._lib.addresses import own_address
+from backpack._lib.interfaces import reachable_addresses
 
 
 @pytest.mark.parametrize(

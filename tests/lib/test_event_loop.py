@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.handover.loop import Loop
+from backpack._lib.event_loop import Loop
 from tests.waiting import open_descriptors, stays_true, threads_named, wait_for
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_a_turn_that_fails_is_logged_and_another_one_follows(
 ) -> None:
     """The thread is all that keeps the streams of the process: no fault may end it."""
     caplog.set_level(logging.ERROR)
-    monkeypatch.setattr("backpack.handover.loop._FAULT_SECONDS", 0.01)
+    monkeypatch.setattr("backpack._lib.event_loop._FAULT_SECONDS", 0.01)
     monkeypatch.setattr(rig.loop, "_turn", lambda: 1 // 0)
     rig.loop.post(lambda: None)
     wait_for(lambda: caplog.text.count("ZeroDivisionError") > 2)
