@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backpack.gst.gi import Gst
+    from backpack._gst.gi import Gst
 
 __all__ = ["field"]
 

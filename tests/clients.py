@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from backpack.gst.gi import Gst
+from backpack._gst.gi import Gst
 from tests.ffmpeg import passthrough
 from tests.streams import launch
 

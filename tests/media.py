@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backpack._gst.gi import Gst
+from backpack._media.picture import CleanPicture, Picture, Redaction
 from backpack.encoding.encoder import EncodedPicture, Encoder
-from backpack.gst.gi import Gst
-from backpack.redaction import CleanPicture, Picture, Redaction
 from backpack.settings import PixelFormat
 from tests.caps import field
 

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from backpack.gst.gi import GLib, Gst, GstVideo
-from backpack.hub.hub import Hub
-from backpack.hub.unit import AccessUnit
+from backpack._gst.gi import GLib, Gst, GstVideo
+from backpack._media.access_unit import AccessUnit
+from backpack._media.hub import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from backpack._media.h264 import COLOUR, has_b_slices, nal_types, read_sps
 from backpack.encoding.encoders import ENCODERS, find_spec
-from backpack.encoding.h264 import COLOUR, has_b_slices, nal_types, read_sps
 from backpack.errors import EncoderError
 from tests.fakes import elements
 from tests.media import COLOURS, START_NS, Recorder, decode, noise, patch, patches

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
+from backpack._gst import factory
+from backpack._gst.elements import package_of
 from backpack.encoding.encoders import ENCODERS, EncoderSpec, find_spec
-from backpack.gst import factory
-from backpack.gst.elements import package_of
 from tests.fakes.elements import STAND_INS, registered
 
 STAND_IN_NAMES = [name for name in STAND_INS if name != "nvvidconv"]

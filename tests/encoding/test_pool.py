@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from backpack._gst.gi import Gst
 from backpack.encoding.colour import Layout
 from backpack.encoding.pool import PicturePool
-from backpack.gst.gi import Gst
 
 LAYOUT = Layout("video/x-raw,format=GRAY8,width=64,height=64", 4096)
 

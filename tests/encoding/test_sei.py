@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
+from backpack._media.h264 import nal_types, read_sps
 from backpack.encoding.encoders import find_spec
-from backpack.encoding.h264 import nal_types, read_sps
 from backpack.encoding.sei import REPEAT, SEI_UUID, with_user_data
 from tests.media import Recorder, patches
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backpack.gst.gi import Gst
+from backpack._gst.gi import Gst
 from tests.apps import State, streaming
 from tests.caps import field
 from tests.media import COLOURS, patch, patches

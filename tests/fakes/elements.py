@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gi
 
-from backpack.gst.gi import GLib, Gst
+from backpack._gst.gi import GLib, Gst
 
 gi.require_version("GstBase", "1.0")
 from gi.repository import GObject, GstBase  # noqa: E402

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from backpack._gst import factory
 from backpack.errors import MissingDependencyError, PipelineError
-from backpack.gst import factory
 
 
 def test_an_element_is_made_with_its_properties() -> None:

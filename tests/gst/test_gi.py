@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from backpack._gst import gi
+from backpack._gst.gi import Gst, gstreamer_version
 from backpack.errors import MissingDependencyError
-from backpack.gst import gi
-from backpack.gst.gi import Gst, gstreamer_version
 
 
 def imported(prelude: str) -> str:
@@ -17,7 +17,7 @@ def imported(prelude: str) -> str:
         f"{prelude}\n"
         "from backpack.errors import MissingDependencyError\n"
         "try:\n"
-        "    import backpack.gst.gi\n"
+        "    import backpack._gst.gi\n"
         "except MissingDependencyError as error:\n"
         "    print(error)\n"
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpack.gst.gi import GLib, Gst
+from backpack._gst.gi import GLib, Gst
 from backpack.push.reasons import mask, reason_of
 
 PLACE = "gsttcpclientsink.c(366): gst_tcp_client_sink_start (): /GstPipeline:pipeline0"

@@ -16,7 +16,7 @@ from tests.streams import MainLoop, NumberedStream, main_loop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from backpack.hub.hub import Hub
+    from backpack._media.hub import Hub
     from backpack.listening.connections import ConnectionLimits
 
 

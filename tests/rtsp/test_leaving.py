@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.hub.hub import Hub
+from backpack._media.hub import Hub
 from backpack.rtsp.mount import FORGET_NS
 from backpack.rtsp.session import SESSION_TIMEOUT_SECONDS, STALLED_NS
 from tests.clients import RawClient, read_frames, watching

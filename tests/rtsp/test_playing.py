@@ -233,7 +233,7 @@ def test_ipv6_is_served_alike(rig: Rig, stream: NumberedStream) -> None:
 
 def test_describing_does_not_wait_long_for_a_hub_that_gives_nothing(rig: Rig) -> None:
     """Without any picture the answer is a 503 within seconds, not after 20, and others go on."""
-    from backpack.hub.hub import Hub  # noqa: PLC0415
+    from backpack._media.hub import Hub  # noqa: PLC0415
 
     serving = rig.serve()
     url = serving.mount("/dead", Hub())

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backpack._media.hub import Hub
 from backpack.errors import AddressInUseError, OutputError, SettingsError, StateError
-from backpack.hub.hub import Hub
 from backpack.rtsp.server import Server
 from backpack.rtsp.settings import RTSPServerSettings
 from tests.clients import RawClient, ffmpeg_frames, read_frames, watching

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from backpack._media.picture import CleanPicture, Picture, Redaction
 from backpack.errors import PipelineError
 from backpack.handover.frame import ring_view
 from backpack.handover.ring import Ring, RingReader, RingWriter
 from backpack.handover.timeline import Stamp
-from backpack.redaction import CleanPicture, Picture, Redaction
 from backpack.settings import PixelFormat
 from backpack.streamer.snapshot import Snapshots
 from tests.media import COLOURS, FORMATS, patch, patches

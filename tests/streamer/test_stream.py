@@ -26,8 +26,8 @@ from tests.waiting import open_descriptors, stays_true, threads_named, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from backpack._media.access_unit import AccessUnit
     from backpack.errors import BackpackError
-    from backpack.hub.unit import AccessUnit
 
 SECOND = 1_000_000_000
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from backpack._media.hub import Hub
+from backpack._media.output import OpenOutput, Source
 from backpack.errors import OutputError
-from backpack.hub.hub import Hub
-from backpack.hub.output import OpenOutput, Source
 from backpack.kvs.sink.output import KVSSinkOutput
 from backpack.push import GstSink
 from backpack.push.output import GstOutput

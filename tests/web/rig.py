@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backpack._media.picture import Redaction
 from backpack.handover.frame import ring_view
 from backpack.handover.ring import Ring, RingReader, RingWriter
 from backpack.handover.timeline import Stamp
-from backpack.redaction import Redaction
 from backpack.settings import PixelFormat
 from backpack.streamer.snapshot import Snapshots
 from backpack.web.server import Server
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
-    from backpack.hub.hub import Hub
+    from backpack._media.hub import Hub
 
 TOKEN = "a-token-of-the-tests"
 

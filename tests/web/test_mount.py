@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.hub.hub import Hub
+from backpack._media.hub import Hub
 from backpack.web.crossing import Crossing
 from backpack.web.mount import Mount
 

@@ -99,7 +99,7 @@ def test_what_no_decoder_takes_comes_over_webrtc(
     serving: Serving, open_page: Callable[..., Any], script: str
 ) -> None:
     """Whether there is none or each has failed; and without WebRTC the page is not called live."""
-    pytest.importorskip("backpack.gst.webrtc", exc_type=ImportError)
+    pytest.importorskip("backpack._gst.webrtc", exc_type=ImportError)
     page = open_page()
     page.add_init_script(script)
     page.goto(serving.url("/cam"))

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 
-from backpack.gst.gi import Gst
+from backpack._gst.gi import Gst
 from backpack.streamer.card import Card
 from backpack.web.jpeg import captured_ns
 from tests.ffmpeg import passthrough

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backpack._media.hub import Hub
 from backpack.errors import AddressInUseError, SettingsError, StateError
-from backpack.hub.hub import Hub
 from backpack.listening.connections import ConnectionLimits
 from backpack.web.gate import Limits
 from backpack.web.server import Server

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from backpack.hub.hub import Hub
-from backpack.hub.unit import AccessUnit
+from backpack._media.access_unit import AccessUnit
+from backpack._media.hub import Hub
 from backpack.web.flow import WINDOW_US
 from backpack.web.wire import HEADER, SHOWN
 from tests.rtsp.conftest import until

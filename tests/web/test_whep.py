@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.streams import NumberedStream
     from tests.web.rig import Answer, Rig, Serving
 
-pytest.importorskip("backpack.gst.webrtc", exc_type=ImportError)
+pytest.importorskip("backpack._gst.webrtc", exc_type=ImportError)
 
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}

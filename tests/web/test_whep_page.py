@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.web.rig import Rig, Serving
 
 pytest.importorskip(
-    "backpack.gst.webrtc", reason="GStreamer's WebRTC is missing", exc_type=ImportError
+    "backpack._gst.webrtc", reason="GStreamer's WebRTC is missing", exc_type=ImportError
 )
 
 WEBRTC = '#stage[data-transport="webrtc"]'

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backpack.hub.unit import AccessUnit
+from backpack._media.access_unit import AccessUnit
 from backpack.web.jpeg import captured_ns
 from backpack.web.wire import HEADER, Format, pack, read_format
 from tests.waiting import wait_for

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def rig(loop: MainLoop) -> Iterator[Rig]:  # noqa: F811
     """Give a maker of servers and streams."""
-    pytest.importorskip("backpack.gst.webrtc", exc_type=ImportError)
+    pytest.importorskip("backpack._gst.webrtc", exc_type=ImportError)
     with ExitStack() as stack:
         yield Rig(loop, stack)
 

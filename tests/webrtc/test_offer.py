@@ -106,7 +106,7 @@ def test_what_is_no_offer_is_refused(offer: bytes) -> None:
 
 def test_gstreamer_sees_no_word_of_a_strangers() -> None:
     """Whatever stands in an offer, what is passed on has one form and is read without fault."""
-    sdp = pytest.importorskip("backpack.gst.webrtc", exc_type=ImportError).GstSdp
+    sdp = pytest.importorskip("backpack._gst.webrtc", exc_type=ImportError).GstSdp
     random_ = random.Random(4)
     taken = 0
     for _ in range(3000):

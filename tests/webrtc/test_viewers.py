@@ -15,7 +15,7 @@ from tests.webrtc.relay import UdpRelay
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
     from tests.streams import NumberedStream
     from tests.web.rig import Rig, Serving
 

@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from backpack._gst.elements import ELEMENTS
 from backpack._lib.packages import PACKAGES, packages_for
 from backpack._version import VERSION
 from backpack.cli.advice import advice_for
@@ -21,7 +22,6 @@ from backpack.cli.install import install, install_line
 from backpack.cli.needs import ALL_ELEMENTS
 from backpack.cli.report import render
 from backpack.errors import SettingsError
-from backpack.gst.elements import ELEMENTS
 from backpack.handover.interpreter import candidates
 from backpack.kvs.sink.probe import probe_element
 

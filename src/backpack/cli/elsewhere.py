@@ -41,7 +41,7 @@ def need_gstreamer(command_line: Sequence[str]) -> None:
 
     """
     try:
-        import backpack.gst.gi  # noqa: F401, PLC0415 - loading it is the question
+        import backpack._gst.gi  # noqa: F401, PLC0415 - loading it is the question
     except MissingDependencyError as error:
         reason = str(error)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from backpack.gst.elements import ELEMENTS, Element
+from backpack._gst.elements import ELEMENTS, Element
 
 __all__ = ["ALL_ELEMENTS", "NAMESPACES", "READING"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from backpack.gst.factory import link, make, set_property
-from backpack.gst.gi import GLib, Gst, GstApp, GstVideo
+from backpack._gst.factory import link, make, set_property
+from backpack._gst.gi import GLib, Gst, GstApp, GstVideo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -92,7 +92,7 @@ def _version_of(name: str) -> str | None:
 
 def _add_gstreamer(facts: Facts) -> None:
     try:
-        door: Any = importlib.import_module("backpack.gst.gi")
+        door: Any = importlib.import_module("backpack._gst.gi")
     finally:
         facts["gi"] = getattr(sys.modules.get("gi"), "__version__", None)
     facts["gstreamer"] = door.gstreamer_version()
@@ -111,7 +111,7 @@ def _packages_behind(error: str, *, has_gi: bool) -> list[str]:
 
 def _add_rtsp_server(facts: Facts) -> None:
     try:
-        door: Any = importlib.import_module("backpack.gst.rtsp")
+        door: Any = importlib.import_module("backpack._gst.rtsp")
     except BackpackError as error:
         facts["rtsp_error"] = str(error).partition(" Install it:")[0]
         return
@@ -122,7 +122,7 @@ def _add_rtsp_server(facts: Facts) -> None:
 
 def _add_webrtc(facts: Facts) -> None:
     try:
-        importlib.import_module("backpack.gst.webrtc")
+        importlib.import_module("backpack._gst.webrtc")
     except BackpackError as error:
         facts["webrtc_error"] = str(error).partition(" Install it:")[0]
     else:
@@ -147,7 +147,7 @@ def _loaded_version(library: str) -> str:
 
 def _element(name: str) -> str | None:
     """Give the version of the plug-in that holds an element, None where there is none."""
-    from backpack.gst.gi import Gst  # noqa: PLC0415 - may be missing
+    from backpack._gst.gi import Gst  # noqa: PLC0415 - may be missing
 
     factory = Gst.ElementFactory.find(name)
     if factory is None:
@@ -157,9 +157,9 @@ def _element(name: str) -> str | None:
 
 
 def _try_encoders() -> list[Facts]:
+    from backpack._gst import factory  # noqa: PLC0415
     from backpack.encoding.encoders import ENCODERS  # noqa: PLC0415 - needs GStreamer
     from backpack.encoding.trial import try_encoder  # noqa: PLC0415
-    from backpack.gst import factory  # noqa: PLC0415
 
     tried = []
     for spec in ENCODERS:

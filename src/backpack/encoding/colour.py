@@ -21,7 +21,7 @@ from backpack.settings import PixelFormat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.redaction import Picture
+    from backpack._media.picture import Picture
 
 __all__ = ["Converter", "Layout", "LibyuvConverter", "Rect", "fit", "load_libyuv"]
 

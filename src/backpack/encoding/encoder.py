@@ -9,22 +9,22 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from backpack._gst.gi import Gst
+from backpack._media.h264 import ParameterSetWriter
 from backpack.encoding.bitrate import RateTracker, SpendingTracker, default_bitrate_kbps
-from backpack.encoding.h264 import ParameterSetWriter
 from backpack.encoding.inside import Inside
 from backpack.encoding.pipeline import EncoderPipeline, Size, nominal_rate
 from backpack.encoding.pool import PicturePool
 from backpack.encoding.starvation import CpuWait
 from backpack.errors import EncoderError
-from backpack.gst.gi import Gst
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._gst.gi import GstApp
+    from backpack._media.picture import CleanPicture
     from backpack.encoding.colour import Layout
     from backpack.encoding.encoders import EncoderSpec
-    from backpack.gst.gi import GstApp
-    from backpack.redaction import CleanPicture
 
 __all__ = ["EncodedPicture", "Encoder"]
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, cast
 
+from backpack._gst import factory
+from backpack._gst.gi import Gst, GstApp, GstVideo
 from backpack._lib.packages import install_hint
 from backpack.encoding.colour import COLORIMETRY, Converter, LibyuvConverter, load_libyuv
 from backpack.encoding.raw import RawConverter
 from backpack.errors import EncoderError, MissingDependencyError, PipelineError
-from backpack.gst import factory
-from backpack.gst.gi import Gst, GstApp, GstVideo
 
 if TYPE_CHECKING:
     from collections.abc import Callable

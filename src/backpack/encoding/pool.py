@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backpack.gst.gi import Gst
+from backpack._gst.gi import Gst
 
 if TYPE_CHECKING:
     from backpack.encoding.colour import Layout

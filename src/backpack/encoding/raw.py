@@ -9,7 +9,7 @@ from backpack.encoding.colour import Layout, is_cropped
 from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:
-    from backpack.redaction import Picture
+    from backpack._media.picture import Picture
 
 __all__ = ["RawConverter"]
 

@@ -20,15 +20,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from backpack._gst import factory
+from backpack._gst.elements import package_of
 from backpack._lib.shortage import probe
+from backpack._media.h264 import has_b_slices, nal_types, read_sps
+from backpack._media.picture import Picture, Redaction
 from backpack.encoding.encoder import EncodedPicture, Encoder
 from backpack.encoding.encoders import ENCODERS, EncoderSpec, find_spec
-from backpack.encoding.h264 import has_b_slices, nal_types, read_sps
 from backpack.errors import EncoderError
-from backpack.gst import factory
-from backpack.gst.elements import package_of
 from backpack.handover.interpreter import boot_command
-from backpack.redaction import Picture, Redaction
 from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from backpack._gst.gi import GLib
 from backpack._lib.timing import Backoff
+from backpack._media.output import QuietOutput
+from backpack._media.queue import DropPolicy
 from backpack.errors import PipelineError
-from backpack.gst.gi import GLib
-from backpack.hub.output import QuietOutput
-from backpack.hub.queue import DropPolicy
 from backpack.push.far_side import explain, far_sides
 from backpack.push.flow import STALL_NS, Flow
 from backpack.push.pipeline import SinkPipeline
@@ -20,8 +20,8 @@ from backpack.push.pipeline import SinkPipeline
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.hub import Hub
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.hub import Hub
 
 __all__ = ["GstOutput"]
 

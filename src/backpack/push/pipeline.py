@@ -6,15 +6,15 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
+from backpack._gst.gi import GLib, Gst
 from backpack.errors import PipelineError
-from backpack.gst.gi import GLib, Gst
 from backpack.push.reasons import element_of, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.gst.gi import GstApp
-    from backpack.hub.unit import AccessUnit
+    from backpack._gst.gi import GstApp
+    from backpack._media.access_unit import AccessUnit
 
 __all__ = ["SinkPipeline"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from backpack.gst.gi import Gst
+from backpack._gst.gi import Gst
 
 __all__ = ["element_of", "mask", "reason_of"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from backpack.gst.gi import Gst
-from backpack.gst.rtsp import GstRtsp, GstRtspServer
+from backpack._gst.gi import Gst
+from backpack._gst.rtsp import GstRtsp, GstRtspServer
 from backpack.listening.guesses import Guesses
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from backpack.gst.gi import Gio, GLib
+from backpack._gst.gi import Gio, GLib
 from backpack.listening.connections import ConnectionLimits, Connections
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from backpack.gst.rtsp import GstRtspServer
+    from backpack._gst.rtsp import GstRtspServer
     from backpack.listening.connections import Connection
 
 __all__ = ["LIMITS", "SECURE_LIMITS", "SEND_BUFFER_BYTES", "Door"]

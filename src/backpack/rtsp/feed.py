@@ -8,9 +8,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from backpack.encoding.h264 import read_sps
-from backpack.gst.gi import Gst
-from backpack.hub.nal import (
+from backpack._gst.gi import Gst
+from backpack._media.h264 import read_sps
+from backpack._media.nal import (
     AUD,
     PPS,
     SPS,
@@ -19,14 +19,14 @@ from backpack.hub.nal import (
     split_annex_b,
     with_lengths,
 )
-from backpack.hub.queue import DropPolicy
+from backpack._media.queue import DropPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.gst.gi import GstApp
-    from backpack.hub.hub import Hub
-    from backpack.hub.unit import AccessUnit
+    from backpack._gst.gi import GstApp
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.hub import Hub
 
 __all__ = ["APPSRC", "LAUNCH", "Feed"]
 

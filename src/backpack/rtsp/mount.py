@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from backpack._gst.gi import GLib, Gst, GstApp
+from backpack._gst.rtsp import GstRtsp, GstRtspServer
 from backpack.errors import SettingsError
-from backpack.gst.gi import GLib, Gst, GstApp
-from backpack.gst.rtsp import GstRtsp, GstRtspServer
 from backpack.rtsp.auth import grant
 from backpack.rtsp.feed import APPSRC, LAUNCH, Feed, configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.hub import Hub
+    from backpack._media.hub import Hub
 
 __all__ = ["FORGET_NS", "Mount"]
 

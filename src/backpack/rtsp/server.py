@@ -7,13 +7,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from backpack._gst.gi import GLib
+from backpack._gst.rtsp import GstRtspServer
 from backpack._lib.addresses import is_wildcard, own_address
 from backpack._lib.paths import check_mount_path
 from backpack._lib.tcp import listen
 from backpack._lib.tls import server_context
 from backpack.errors import SettingsError, StateError
-from backpack.gst.gi import GLib
-from backpack.gst.rtsp import GstRtspServer
 from backpack.rtsp.auth import make_auth
 from backpack.rtsp.door import LIMITS, SECURE_LIMITS, Door
 from backpack.rtsp.mount import Mount, check_launch
@@ -23,7 +23,7 @@ from backpack.rtsp.settings import DEFAULT_PORT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.hub import Hub
+    from backpack._media.hub import Hub
     from backpack.listening.connections import ConnectionLimits
     from backpack.rtsp.auth import Auth
     from backpack.rtsp.settings import RTSPServerSettings

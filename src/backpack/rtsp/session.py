@@ -12,14 +12,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backpack.gst.gi import GLib
-from backpack.gst.rtsp import GstRtsp, GstRtspServer
+from backpack._gst.gi import GLib
+from backpack._gst.rtsp import GstRtsp, GstRtspServer
 from backpack.rtsp.shares import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.gst.gi import Gio
+    from backpack._gst.gi import Gio
     from backpack.listening.connections import Connection as Counted
     from backpack.rtsp.mount import Mount
 

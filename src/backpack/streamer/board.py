@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Protocol
 
+from backpack._gst.gi import GLib
 from backpack._lib.shortage import explain
 from backpack.errors import BackpackError, SettingsError
-from backpack.gst.gi import GLib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._media.output import Source
     from backpack.handover.messages import OpenServer
-    from backpack.hub.output import Source
     from backpack.rtsp.server import Server as RTSPServer
     from backpack.web.server import Server as WebServer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from backpack.redaction import Picture
+from backpack._media.picture import Picture
 from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from backpack._media.access_unit import AccessUnit
+from backpack._media.picture import Picture, Redaction
 from backpack.encoding.encoder import Encoder
 from backpack.encoding.sei import REPEAT, with_user_data
-from backpack.hub.unit import AccessUnit
-from backpack.redaction import Picture, Redaction
 from backpack.streamer.cadence import Action, Cadence
 from backpack.streamer.card import Card
 from backpack.streamer.meter import Meter
@@ -18,10 +18,10 @@ from backpack.streamer.times import PictureTimes, Tags
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._media.hub import Hub
     from backpack.encoding.encoder import EncodedPicture
     from backpack.errors import EncoderError
     from backpack.handover.ring import RingFrame, RingReader
-    from backpack.hub.hub import Hub
     from backpack.settings import StreamSettings
     from backpack.streamer.choice import EncoderChoice
     from backpack.streamer.times import Tag

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from backpack.errors import OutputError
 
 if TYPE_CHECKING:
-    from backpack.hub.output import OpenOutput
+    from backpack._media.output import OpenOutput
     from backpack.streamer.stream import Stream
 
 __all__ = ["Lodger"]

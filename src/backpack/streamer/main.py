@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     handler = LogHandler(channel, stderr)
     try:
         # Only now: what is missing is told to the application.
-        from backpack.gst.gi import gstreamer_version  # noqa: PLC0415
+        from backpack._gst.gi import gstreamer_version  # noqa: PLC0415
         from backpack.streamer.pulse import Pulse, continue_when_orphaned  # noqa: PLC0415
         from backpack.streamer.streamer import Streamer  # noqa: PLC0415
 

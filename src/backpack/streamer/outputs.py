@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backpack._media.output import OpenOutput, QuietOutput
 from backpack.errors import SettingsError
 from backpack.handover.messages import FromOutput
-from backpack.hub.output import OpenOutput, QuietOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backpack.hub.output import Source
+    from backpack._media.output import Source
     from backpack.settings import StreamSettings
     from backpack.streamer.board import ServerBoard
 

@@ -12,9 +12,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from backpack._gst.gi import GLib
 from backpack._lib.threads import show_name
 from backpack._lib.waker import Waker
-from backpack.gst.gi import GLib
 
 if TYPE_CHECKING:
     import socket

@@ -10,17 +10,17 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from backpack._gst import factory
+from backpack._gst.gi import Gst, GstApp
+from backpack._media.picture import Picture
 from backpack.errors import BackpackError, PipelineError
-from backpack.gst import factory
-from backpack.gst.gi import Gst, GstApp
-from backpack.redaction import Picture
 from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._media.picture import CleanPicture
     from backpack.handover.ring import RingFrame, RingReader
-    from backpack.redaction import CleanPicture
 
     Then = Callable[[bytes | None], None]
 

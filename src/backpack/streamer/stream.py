@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from backpack._lib.shortage import shortage
 from backpack._lib.threads import show_name
 from backpack._lib.waker import Waker
+from backpack._media.hub import Hub
 from backpack.errors import EncoderError
-from backpack.hub.hub import Hub
 from backpack.streamer.choice import EncoderChoice
 from backpack.streamer.feeder import Feeder
 from backpack.streamer.snapshot import Snapshots

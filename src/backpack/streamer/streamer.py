@@ -8,9 +8,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from backpack._gst.gi import GLib, Gst
 from backpack._lib.shortage import explain, shortage
+from backpack._media.output import Source
 from backpack.errors import BackpackError, OutputError, SettingsError
-from backpack.gst.gi import GLib, Gst
 from backpack.handover.channel import Channel, ChannelClosed
 from backpack.handover.messages import (
     AttachRing,
@@ -28,7 +29,6 @@ from backpack.handover.messages import (
     ToOutput,
 )
 from backpack.handover.ring import RingReader
-from backpack.hub.output import Source
 from backpack.settings import StreamSettings
 from backpack.streamer.board import ServerBoard
 from backpack.streamer.governor import Governor, time_on_cpu

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from backpack._gst.gi import GLib
 from backpack._lib.asyncio_thread import AsyncioThread
-from backpack.gst.gi import GLib
 
 if TYPE_CHECKING:
     import asyncio

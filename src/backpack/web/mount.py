@@ -13,8 +13,8 @@ from backpack.web.wire import Format, pack, read_format
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.hub import Hub
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.hub import Hub
     from backpack.web.crossing import Crossing
     from backpack.web.session import Session
 

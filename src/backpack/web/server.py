@@ -8,10 +8,10 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
+from backpack._gst.gi import GLib
 from backpack._lib.tcp import LISTEN_BACKLOG, listen
 from backpack._lib.tls import server_context
 from backpack.errors import SettingsError, StateError
-from backpack.gst.gi import GLib
 from backpack.web.aio import web
 from backpack.web.crossing import Crossing
 from backpack.web.gate import Gate, GateKeeper, Limits
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from backpack.hub.hub import Hub
+    from backpack._media.hub import Hub
     from backpack.web.settings import WebServerSettings
 
 __all__ = ["Server"]

@@ -23,11 +23,11 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backpack.encoding.h264 import read_sps
-from backpack.hub.nal import SPS, nal_type, split_annex_b
+from backpack._media.h264 import read_sps
+from backpack._media.nal import SPS, nal_type, split_annex_b
 
 if TYPE_CHECKING:
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
 
 __all__ = ["HEADER", "SHOWN", "Format", "pack", "read_format"]
 

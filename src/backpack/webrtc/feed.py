@@ -7,15 +7,15 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from backpack.gst.gi import Gst
-from backpack.hub.queue import DropPolicy
+from backpack._gst.gi import Gst
+from backpack._media.queue import DropPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.gst.gi import GstApp
-    from backpack.hub.hub import Hub
-    from backpack.hub.unit import AccessUnit
+    from backpack._gst.gi import GstApp
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.hub import Hub
 
 __all__ = ["Feed", "KeyRequests"]
 

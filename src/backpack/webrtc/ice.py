@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backpack._gst.webrtc import ice_agent
 from backpack.errors import PipelineError
-from backpack.gst.webrtc import ice_agent
 
 if TYPE_CHECKING:
-    from backpack.gst.gi import Gst
+    from backpack._gst.gi import Gst
     from backpack.webrtc.settings import IceSettings
 
 __all__ = ["confine"]

@@ -7,10 +7,10 @@ import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
+from backpack._gst.factory import link, make
+from backpack._gst.gi import GLib, Gst, GstVideo
+from backpack._gst.webrtc import GstSdp, GstWebRTC
 from backpack.errors import PipelineError
-from backpack.gst.factory import link, make
-from backpack.gst.gi import GLib, Gst, GstVideo
-from backpack.gst.webrtc import GstSdp, GstWebRTC
 from backpack.webrtc.answer import read_candidate, write_answer
 from backpack.webrtc.feed import Feed
 from backpack.webrtc.ice import confine
@@ -18,7 +18,7 @@ from backpack.webrtc.ice import confine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.hub import Hub
+    from backpack._media.hub import Hub
     from backpack.webrtc.answer import Candidate
     from backpack.webrtc.offer import Offer
     from backpack.webrtc.settings import IceSettings

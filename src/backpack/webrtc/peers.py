@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from backpack._media.hub import Hub
     from backpack.errors import PipelineError
-    from backpack.hub.hub import Hub
     from backpack.webrtc.offer import Offer
     from backpack.webrtc.settings import IceSettings
 

@@ -25,7 +25,7 @@ from tests.kvs_server.streams import Session, Stream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
     from backpack.kvs.producer.commands import Command, ProducerStatus
     from backpack.kvs.producer.journal import Journal
     from tests.kvs_server.streams import Fragment

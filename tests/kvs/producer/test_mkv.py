@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backpack.hub.nal import split_annex_b
+from backpack._media.nal import split_annex_b
 from backpack.kvs.producer import mkv
 from tests.kvs.producer.video import pictures
 from tests.kvs_server.decoding import packets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 
-from backpack.hub.unit import AccessUnit
+from backpack._media.access_unit import AccessUnit
 from tests import numbered
 
 FPS = 10

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from backpack.hub.hub import Hub
+from backpack._media.hub import Hub
 from backpack.kvs.sink.output import KVSSinkOutput
 from backpack.kvs.sink.settings import SinkSettings
 from tests.kvs.producer.video import unit

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from backpack.hub.hub import Hub
+from backpack._media.hub import Hub
 from backpack.kvs.calls import SignedHead
 from backpack.kvs.letters import Fetch, Fetched, Sign, Signed, read_letter, write_letter
 from backpack.kvs.upload.output import KVSUpload

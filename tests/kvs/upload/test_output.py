@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backpack._media.hub import Hub
 from backpack.errors import SettingsError
-from backpack.hub.hub import Hub
 from backpack.kvs.letters import Signed, write_letter
 from backpack.kvs.upload import driver
 from backpack.kvs.upload.output import KVSUpload

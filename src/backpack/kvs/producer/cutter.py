@@ -22,7 +22,7 @@ from backpack.kvs.producer.mkv import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
     from backpack.kvs.producer.fragments import FragmentQueue
 
 __all__ = ["ClusterRule", "FragmentCutter", "WallTime"]

@@ -9,7 +9,7 @@ from backpack.kvs.producer.cutter import FragmentCutter
 from backpack.kvs.producer.fragments import FragmentQueue
 
 if TYPE_CHECKING:
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
     from backpack.kvs.producer.commands import ProducerSettings
     from backpack.kvs.producer.fragments import Fragment, FragmentStore
 

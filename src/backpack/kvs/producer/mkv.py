@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backpack.hub.nal import (
+from backpack._media.nal import (
     PPS,
     SPS,
     decoder_configuration,
@@ -90,7 +90,7 @@ def track_of(data: bytes) -> Track | None:
 
     """
     # An output is no part of the encoding room; only who has frames needs this.
-    from backpack.encoding.h264 import read_sps  # noqa: PLC0415
+    from backpack._media.h264 import read_sps  # noqa: PLC0415
 
     sps: list[bytes] = []
     pps: list[bytes] = []

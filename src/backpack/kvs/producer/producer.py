@@ -21,7 +21,7 @@ from backpack.kvs.producer.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
     from backpack.kvs.producer.ack import Ack, Meaning
     from backpack.kvs.producer.commands import Command, ProducerSettings, ProducerStatus
     from backpack.kvs.producer.fragments import Fragment

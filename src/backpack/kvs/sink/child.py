@@ -17,7 +17,7 @@ from backpack.kvs.sink.wire import Kind, order, picture
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
     from backpack.kvs.sink.settings import SinkSettings
 
 __all__ = ["Child"]

@@ -20,8 +20,8 @@ from backpack.kvs.sink.standing import Standing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from backpack.hub.queue import UnitQueue
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.queue import UnitQueue
     from backpack.kvs.sink.settings import SinkSettings
 
 __all__ = ["Driver"]

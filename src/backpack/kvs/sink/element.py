@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from backpack.gst.gi import Gst
+from backpack._gst.gi import Gst
 from backpack.kvs.sink.dotenv import LIBRARY_PATH, PLUGIN_PATH
 
 __all__ = ["find_element"]

@@ -7,7 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
-from backpack.hub.queue import DropPolicy, UnitQueue
+from backpack._media.queue import DropPolicy, UnitQueue
 from backpack.kvs.sink.dotenv import read_dotenv
 from backpack.kvs.sink.driver import Driver
 from backpack.kvs.sink.environment import child_environment
@@ -16,8 +16,8 @@ from backpack.kvs.sink.settings import DEFAULT_FPS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.hub import Hub
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.hub import Hub
     from backpack.kvs.sink.settings import SinkSettings
 
 __all__ = ["KVSSinkOutput"]

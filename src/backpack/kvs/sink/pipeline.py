@@ -6,16 +6,16 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from backpack._gst.factory import Value, make, set_property
+from backpack._gst.gi import Gst
 from backpack.errors import PipelineError
-from backpack.gst.factory import Value, make, set_property
-from backpack.gst.gi import Gst
 from backpack.kvs.sink import acks
 from backpack.kvs.sink.element import ELEMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.gst.gi import GstApp
+    from backpack._gst.gi import GstApp
     from backpack.kvs.sink.acks import Ack, Metrics
     from backpack.kvs.sink.settings import Property
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from backpack.hub.queue import UnitQueue
+    from backpack._media.queue import UnitQueue
     from backpack.kvs.producer.producer import Producer
     from backpack.kvs.upload.report import Report
     from backpack.kvs.upload.resolver import Lookup

@@ -8,7 +8,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from backpack.hub.queue import DropPolicy, UnitQueue
+from backpack._media.queue import DropPolicy, UnitQueue
 from backpack.kvs.producer.commands import ProducerState, ProducerStatus
 from backpack.kvs.producer.journal import Journal
 from backpack.kvs.producer.mkv import SEGMENT_UID_BYTES
@@ -19,8 +19,8 @@ from backpack.kvs.upload.report import Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from backpack.hub.hub import Hub
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.hub import Hub
     from backpack.kvs.upload.resolver import Lookup
     from backpack.kvs.upload.settings import UploadSettings
 

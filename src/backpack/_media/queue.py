@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
 
 __all__ = ["DropPolicy", "UnitQueue"]
 
@@ -104,7 +104,7 @@ class UnitQueue:
     Args:
         policy: Who loses when it is full.
         on_room: Called on the reading thread when a skipping queue has room
-            again: ask for a key frame. `backpack.hub.hub.Hub.request_key_frame`
+            again: ask for a key frame. `backpack._media.hub.Hub.request_key_frame`
             fits.
 
     """

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from backpack.hub.hub import KEY_FRAME_SPACING_NS, Hub
-from backpack.hub.unit import AccessUnit
+from backpack._media.access_unit import AccessUnit
+from backpack._media.hub import KEY_FRAME_SPACING_NS, Hub
 
 SECOND = 1_000_000_000
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import threading
 
-from backpack.hub.queue import DropPolicy, UnitQueue
-from backpack.hub.unit import AccessUnit
+from backpack._media.access_unit import AccessUnit
+from backpack._media.queue import DropPolicy, UnitQueue
 
 
 def unit(number: int, *, key: bool = False, size: int = 1) -> AccessUnit:

@@ -4,7 +4,7 @@ Open the one door to GStreamer, or say in a paragraph what is missing.
 Only the gst room imports ``gi``; everything else of the streaming process
 takes the names from here, checked and initialised::
 
-    from backpack.gst.gi import GLib, Gst
+    from backpack._gst.gi import GLib, Gst
 
 Importing this module scans GStreamer's registry, which takes seconds the
 very first time on a machine and milliseconds from then on.

@@ -18,7 +18,7 @@ try:
     import gi
 
     # Where there is no GStreamer at all, this says so.
-    import backpack.gst.gi  # noqa: F401
+    import backpack._gst.gi  # noqa: F401
 
     gi.require_version("GstRtsp", "1.0")
     gi.require_version("GstRtspServer", "1.0")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from backpack.hub.nal import (
+from backpack._media.nal import (
     PPS,
     SPS,
     decoder_configuration,

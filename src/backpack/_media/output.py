@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.hub import Hub
+    from backpack._media.hub import Hub
 
 __all__ = ["OpenOutput", "QuietOutput", "Source"]
 

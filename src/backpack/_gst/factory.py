@@ -6,9 +6,9 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, TypeAlias
 
+from backpack._gst.elements import package_of
+from backpack._gst.gi import Gst
 from backpack.errors import MissingDependencyError, PipelineError
-from backpack.gst.elements import package_of
-from backpack.gst.gi import Gst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

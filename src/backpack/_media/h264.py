@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from backpack.encoding.bits import BitReader, BitWriter
+from backpack._media.bits import BitReader, BitWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

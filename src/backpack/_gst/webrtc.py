@@ -15,9 +15,9 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
+from backpack._gst.factory import exists
 from backpack._lib.packages import install_hint
 from backpack.errors import MissingDependencyError
-from backpack.gst.factory import exists
 
 try:
     import gi
@@ -33,7 +33,7 @@ else:
     _missing = f"GStreamer has no {', '.join(_absent)}" if _absent else None
 
 if TYPE_CHECKING:
-    from backpack.gst.gi import Gst
+    from backpack._gst.gi import Gst
 
 _PACKAGES = ("gstreamer1.0-plugins-bad", "gstreamer1.0-nice", "gir1.2-gst-plugins-bad-1.0")
 

@@ -5,15 +5,15 @@ from fractions import Fraction
 
 import pytest
 
-from backpack.encoding.bits import BitWriter
-from backpack.encoding.h264 import (
+from backpack._gst.gi import Gst
+from backpack._media.bits import BitWriter
+from backpack._media.h264 import (
     COLOUR,
     ParameterSetWriter,
     has_b_slices,
     nal_types,
     read_sps,
 )
-from backpack.gst.gi import Gst
 from tests.caps import field
 
 # As openh264enc of Debian 12 writes it: 1920x1080, without a word on colours.

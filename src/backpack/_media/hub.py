@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack.hub.unit import AccessUnit
+    from backpack._media.access_unit import AccessUnit
 
 __all__ = ["KEY_FRAME_SPACING_NS", "Hub", "HubCounters", "Reader"]
 
@@ -85,7 +85,7 @@ class Hub:
     Fan the one encoded stream out to any number of readers.
 
     The hub holds no picture and waits for nobody: a reader that needs a queue
-    brings its own (`backpack.hub.queue`). It reads no clock but the one that it
+    brings its own (`backpack._media.queue`). It reads no clock but the one that it
     was given, and that one only to note when the last reader left.
 
     Any thread may call any method. `publish` is for one thread at a time, the

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpack.encoding.bits import BitReader, BitWriter
+from backpack._media.bits import BitReader, BitWriter
 
 
 def test_numbers_are_read_as_table_9_2_has_them() -> None:

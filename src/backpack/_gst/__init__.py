@@ -1,0 +1,1 @@
+"""GStreamer: the only room that imports gi."""

@@ -1,1 +1,0 @@
-"""Reach GStreamer: the only room that imports gi."""

@@ -1,1 +1,0 @@
-"""Carry one encoded stream to any number of outputs."""
