@@ -18,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 import backpack
+from backpack._app.frame import ring_view
+from backpack._app.timeline import Stamp
+from backpack._ipc.ring import Ring, RingReader, RingWriter
+from backpack._ipc.settings import PixelFormat
 from backpack.errors import MissingDependencyError
-from backpack.handover.frame import ring_view
-from backpack.handover.ring import Ring, RingReader, RingWriter
-from backpack.handover.timeline import Stamp
-from backpack.settings import PixelFormat
 from backpack.spyglass import SpyGlass
 
 SHAPE = (120, 160, 3)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backpack.handover.shared import shared_supervisor
+from backpack._app.shared_supervisor import shared_supervisor
 from backpack.push import GstSink
 from backpack.spyglass import SpyGlass
 from tests.waiting import children, open_descriptors, wait_for

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.handover.tenancy import Tenancy
+from backpack._app.remote import Tenancy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backpack._gst.gi import Gst
+from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import CleanPicture, Picture, Redaction
 from backpack.encoding.encoder import EncodedPicture, Encoder
-from backpack.settings import PixelFormat
 from tests.caps import field
 
 if TYPE_CHECKING:

@@ -12,29 +12,28 @@ SOURCE = Path(__file__).parent.parent / "src" / "backpack"
 
 # What a room may import at the top of its files, besides itself. What is
 # loaded lazily, inside of functions, is the business of its own line there.
-BASE = {"_lib", "_version", "errors", "predecessor", "settings", "stats"}
-APP = {*BASE, "handover", "spyglass"}
-STREAMING = {*BASE, "handover", "_gst", "_media", "encoding"}
+VALUES = {"_lib", "_version", "errors", "stats"}
+APP = {*VALUES, "_app", "_ipc", "spyglass"}
+STREAMING = {*VALUES, "_gst", "_ipc", "_media", "encoding"}
 ROOMS = {
     "errors": set(),
-    "_lib": {"errors"},
     "_version": set(),
-    "predecessor": {"errors"},
-    "settings": {"errors"},
     "stats": set(),
-    "handover": {"_lib", "errors", "settings"},
-    "spyglass": {*BASE, "handover"},
-    "listening": {"_lib", "errors", "settings", "handover"},
-    "_media": {"settings"},
+    "_lib": {"errors"},
+    "_ipc": {"_lib", "errors"},
+    "_app": {*VALUES, "_ipc"},
+    "_media": {"_ipc"},
     "_gst": {"_lib", "errors"},
-    "encoding": {*BASE, "_gst", "_media", "handover"},
-    "rtsp": {*STREAMING, "spyglass", "listening"},
+    "spyglass": {"_app"},
+    "listening": APP,
+    "encoding": STREAMING,
+    "rtsp": {*STREAMING, *APP, "listening"},
     "push": STREAMING,
-    "kvs": {*STREAMING, "spyglass"},
-    "web": {*STREAMING, "spyglass", "listening", "webrtc"},
+    "kvs": {*STREAMING, *APP},
+    "web": {*STREAMING, *APP, "listening", "webrtc"},
     "webrtc": STREAMING,
     "streamer": STREAMING,
-    "skyline": {*APP, "predecessor"},
+    "skyline": APP,
     "__init__": {"_version"},
     "__main__": {"cli"},
     "cli": None,
@@ -153,9 +152,8 @@ def test_the_applications_side_needs_numpy_only(path: Path) -> None:
     ids=lambda path: str(path.relative_to(SOURCE)),
 )
 def test_the_streaming_side_needs_no_numpy(path: Path) -> None:
-    """It starts quicker and stays small without; frame.py is the application's."""
-    if path.name != "frame.py":
-        assert "numpy" not in {name.split(".")[0] for name in imported(path, lazy=True)}
+    """It starts quicker and stays small without."""
+    assert "numpy" not in {name.split(".")[0] for name in imported(path, lazy=True)}
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -219,7 +217,7 @@ def test_the_streaming_process_loads_nothing_of_the_applications(module: str) ->
     assert not loaded & {"numpy", "cv2"}
     assert not loaded & {
         "backpack.spyglass",
-        "backpack.handover.supervisor",
+        "backpack._app.supervisor",
         "backpack.listening.app_server",
         "backpack.rtsp.app_server",
         "backpack.web.app_server",

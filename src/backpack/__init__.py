@@ -43,7 +43,7 @@ HOMES = {
     "WebServer": "backpack.web",
     "WebSpyGlass": "backpack.web",
     # Asked for by panorama-backpack's own modules.
-    "lazy_property": "backpack.predecessor",
+    "lazy_property": "backpack._app.predecessor",
 }
 
 # An application may go on using modules of an installed panorama-backpack, which is called
@@ -62,7 +62,7 @@ class _Missing:
     def find_spec(name: str, *_: object) -> None:
         """Raise what says how to install it."""
         if name.startswith("backpack.") and name.count(".") == 1:
-            predecessor = importlib.import_module("backpack.predecessor")
+            predecessor = importlib.import_module("backpack._app.predecessor")
             if name[9:] in predecessor.MODULES:
                 raise predecessor.missing_module(name)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack.handover.shared import shared_supervisor
+from backpack._app.shared_supervisor import shared_supervisor
 from backpack.spyglass import SpyGlass
 from tests.clients import RtspClient
 from tests.end_to_end.apps import App, Putter, Show

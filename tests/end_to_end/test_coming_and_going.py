@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backpack.handover.child import memory_bytes
+from backpack._ipc.child import memory_bytes
 from tests.clients import RawClient
 from tests.waiting import open_descriptors, wait_for
 

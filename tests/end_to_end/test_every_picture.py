@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backpack.handover.child import memory_bytes
+from backpack._ipc.child import memory_bytes
 from tests.clients import ffprobe
 from tests.end_to_end.viewers import Ffmpeg, to_bgr
 

@@ -181,7 +181,7 @@ def test_a_killed_streaming_process_loses_what_was_not_persisted_unless_it_is_ke
 ) -> None:
     """After SIGKILL the log says what is gone; with buffer_path nothing of what was taken is."""
     # On a busy machine the streaming process, which steps behind, may not run for a second.
-    monkeypatch.setattr("backpack.spyglass.remote.DRAIN_SECONDS", 20.0)
+    monkeypatch.setattr("backpack._app.stream.DRAIN_SECONDS", 20.0)
     spyglass = kvs(stage, buffer_path=tmp_path / "buffer" if keeps else None)
     putter = stage.putter(spyglass, 30)
     wait_for(lambda: is_streaming(spyglass))
@@ -319,7 +319,7 @@ def test_a_stop_says_what_has_not_arrived(
 ) -> None:
     """With the server gone it takes the time that it is given, and the log has the number."""
     # Else a busy machine may tell it only after the stop.
-    monkeypatch.setattr("backpack.spyglass.remote.TELL_SECONDS", 30.0)
+    monkeypatch.setattr("backpack._app.stream.TELL_SECONDS", 30.0)
     monkeypatch.setattr(KVSOutput, "deliver_seconds", 60.0)
     spyglass = kvs(stage)
     putter = stage.putter(spyglass, 30)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.handover import channel
-from backpack.handover.shared import shared_supervisor
+from backpack._app.shared_supervisor import shared_supervisor
+from backpack._ipc import channel
 from backpack.kvs import (
     KVSCredentialsHandler,
     KVSFileCredentialsHandler,

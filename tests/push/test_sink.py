@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backpack._gst.gi import Gst
+from backpack._ipc.ring import _WORD_SHOWN
 from backpack.errors import PipelineError, SettingsError
-from backpack.handover.ring import _WORD_SHOWN
 from backpack.push import GstSink
 from tests.apps import State, frame, nothing_left_behind, putting, streaming, watcher
 from tests.streams import launch

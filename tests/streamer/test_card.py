@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from backpack.settings import PixelFormat
+from backpack._ipc.settings import PixelFormat
 from backpack.streamer.card import _BACKGROUND, _GLYPHS, _INK, Card
 
 

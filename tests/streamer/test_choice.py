@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backpack._ipc.settings import StreamSettings
 from backpack.encoding.encoders import ENCODERS, EncoderSpec
 from backpack.errors import EncoderError
-from backpack.settings import StreamSettings
 from backpack.streamer import choice as choice_module
 from backpack.streamer.choice import EncoderChoice
 

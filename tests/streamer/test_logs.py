@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.handover.channel import Channel
-from backpack.handover.messages import Log
+from backpack._ipc.channel import Channel
+from backpack._ipc.messages import Log
 from backpack.streamer.logs import LogHandler
 
 if TYPE_CHECKING:

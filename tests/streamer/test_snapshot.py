@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from backpack._app.frame import ring_view
+from backpack._app.timeline import Stamp
+from backpack._ipc.ring import Ring, RingReader, RingWriter
+from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import CleanPicture, Picture, Redaction
 from backpack.errors import PipelineError
-from backpack.handover.frame import ring_view
-from backpack.handover.ring import Ring, RingReader, RingWriter
-from backpack.handover.timeline import Stamp
-from backpack.settings import PixelFormat
 from backpack.streamer.snapshot import Snapshots
 from tests.media import COLOURS, FORMATS, patch, patches
 from tests.waiting import open_descriptors, threads_named, wait_for

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from backpack._app.frame import ring_view
+from backpack._app.timeline import Stamp
+from backpack._ipc.ring import Ring, RingReader, RingWriter
+from backpack._ipc.settings import PixelFormat, StreamSettings
 from backpack._lib.timing import Backoff
 from backpack.encoding.encoders import ENCODERS, find_spec
 from backpack.errors import EncoderError
-from backpack.handover.frame import ring_view
-from backpack.handover.ring import Ring, RingReader, RingWriter
-from backpack.handover.timeline import Stamp
-from backpack.settings import PixelFormat, StreamSettings
 from backpack.streamer import choice as choice_module
 from backpack.streamer import feeder as feeder_module
 from backpack.streamer import stream as stream_module

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from backpack._ipc.settings import StreamSettings
 from backpack._media.hub import Hub
 from backpack._media.output import OpenOutput, Source
 from backpack.errors import OutputError
 from backpack.kvs.sink.output import KVSSinkOutput
 from backpack.push import GstSink
 from backpack.push.output import GstOutput
-from backpack.settings import StreamSettings
 from backpack.spyglass import SpyGlass
 from backpack.streamer.board import ServerBoard
 from backpack.streamer.outputs import open_outputs

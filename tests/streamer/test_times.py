@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from backpack.handover.ring import RingFrame
-from backpack.settings import PixelFormat
+from backpack._ipc.ring import RingFrame
+from backpack._ipc.settings import PixelFormat
 from backpack.streamer.times import PictureTimes, Tag, Tags
 
 MS = 1_000_000

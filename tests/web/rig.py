@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backpack._app.frame import ring_view
+from backpack._app.timeline import Stamp
+from backpack._ipc.ring import Ring, RingReader, RingWriter
+from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import Redaction
-from backpack.handover.frame import ring_view
-from backpack.handover.ring import Ring, RingReader, RingWriter
-from backpack.handover.timeline import Stamp
-from backpack.settings import PixelFormat
 from backpack.streamer.snapshot import Snapshots
 from backpack.web.server import Server
 from backpack.web.settings import WebServerSettings

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from backpack.handover.shared import shared_supervisor
+from backpack._app.shared_supervisor import shared_supervisor
 from backpack.web import WebServer, WebSpyGlass
 from tests.numbered import numbered
 from tests.waiting import wait_for

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Loop"]
 
-logger = logging.getLogger("backpack.handover")
+logger = logging.getLogger("backpack._ipc")
 
 _FAULT_SECONDS: Final = 1.0
 

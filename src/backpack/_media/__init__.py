@@ -1,1 +1,1 @@
-"""What flows through the streaming process: pictures, access units, and the hub that carries them."""
+"""What flows through the streaming process: frames, access units, and the hub for them."""

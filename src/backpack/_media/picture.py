@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backpack.settings import PixelFormat
+    from backpack._ipc.settings import PixelFormat
 
 __all__ = ["CleanPicture", "Picture", "Redaction"]
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backpack.predecessor import repair_command
+from backpack._app.predecessor import repair_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from backpack._gst.elements import ELEMENTS
+from backpack._ipc.interpreter import candidates
 from backpack._lib.packages import PACKAGES, packages_for
 from backpack._version import VERSION
 from backpack.cli.advice import advice_for
@@ -22,7 +23,6 @@ from backpack.cli.install import install, install_line
 from backpack.cli.needs import ALL_ELEMENTS
 from backpack.cli.report import render
 from backpack.errors import SettingsError
-from backpack.handover.interpreter import candidates
 from backpack.kvs.sink.probe import probe_element
 
 if TYPE_CHECKING:

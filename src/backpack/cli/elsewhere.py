@@ -8,10 +8,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from backpack._ipc.interpreter import boot_command, candidates, clean_environment
 from backpack._lib.packages import install_hint
 from backpack.cli.failure import Failure
 from backpack.errors import MissingDependencyError
-from backpack.handover.interpreter import boot_command, candidates, clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from backpack._app.output import mask
 from backpack.cli.failure import CANNOT, USAGE, Failure
-from backpack.spyglass.outputs import mask
 
 __all__ = ["Kind", "Origin", "find_origin"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from backpack._app.output import as_output, mask
 from backpack.cli.failure import USAGE, Failure
 from backpack.errors import SettingsError
 from backpack.rtsp import RTSPOutput, RTSPServer
-from backpack.spyglass.outputs import as_output, mask
 from backpack.web import WebOutput, WebServer
 from backpack.web.app_server import new_token
 from backpack.web.settings import check_stream_path
@@ -18,7 +18,7 @@ from backpack.web.settings import check_stream_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backpack.spyglass.outputs import Output
+    from backpack._app.output import Output
 
 __all__ = ["Access", "default_urls", "has_password", "make_outputs"]
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from backpack._app.output import Output
     from backpack.spyglass import SpyGlass
-    from backpack.spyglass.outputs import Output
 
 __all__ = ["PlaybackTeller"]
 

@@ -6,12 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from backpack._app.output import mask
 from backpack._gst.factory import make, set_property
 from backpack._lib.timing import Backoff
 from backpack.cli.failure import Failure
 from backpack.cli.player import Player, PlayerError, Trouble
 from backpack.cli.sources import DECODERS
-from backpack.spyglass.outputs import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from backpack._ipc.settings import StreamSettings, is_disabled
 from backpack.cli.console import Console
 from backpack.cli.elsewhere import need_gstreamer
 from backpack.cli.ending import Ending
@@ -13,7 +14,6 @@ from backpack.cli.live import carry
 from backpack.cli.logins import SOURCE_LOGIN, USERS, read_source_login, read_users
 from backpack.cli.origin import Kind, find_origin
 from backpack.cli.outputs import Access, default_urls, has_password, make_outputs
-from backpack.settings import StreamSettings, is_disabled
 
 if TYPE_CHECKING:
     import argparse

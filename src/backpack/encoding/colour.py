@@ -14,9 +14,9 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from backpack._ipc.settings import PixelFormat
 from backpack._lib.packages import install_hint
 from backpack.errors import MissingDependencyError, PipelineError
-from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Final
 
+from backpack._ipc.settings import PixelFormat
 from backpack.encoding.colour import Layout, is_cropped
-from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:
     from backpack._media.picture import Picture

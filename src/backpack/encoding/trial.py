@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Final
 
 from backpack._gst import factory
 from backpack._gst.elements import package_of
+from backpack._ipc.interpreter import boot_command
+from backpack._ipc.settings import PixelFormat
 from backpack._lib.shortage import probe
 from backpack._media.h264 import has_b_slices, nal_types, read_sps
 from backpack._media.picture import Picture, Redaction
 from backpack.encoding.encoder import EncodedPicture, Encoder
 from backpack.encoding.encoders import ENCODERS, EncoderSpec, find_spec
 from backpack.errors import EncoderError
-from backpack.handover.interpreter import boot_command
-from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

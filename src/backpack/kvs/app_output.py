@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from backpack._app.output import mask
 from backpack.errors import BackpackError, MissingDependencyError, SettingsError, StateError
 from backpack.kvs.caller import Caller, wait_for
 from backpack.kvs.calls import SignedHead
@@ -27,7 +28,6 @@ from backpack.kvs.playback import playback_url
 from backpack.kvs.producer.commands import ProducerSettings
 from backpack.kvs.proxy import route_from
 from backpack.kvs.sink.dotenv import read_dotenv
-from backpack.spyglass.outputs import mask
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -41,7 +41,7 @@ class Caller:
 
     Args:
         signer: Who signs.
-        say: Writes to the other end; see `backpack.spyglass.outputs.Correspondent`.
+        say: Writes to the other end; see `backpack._app.output.Correspondent`.
 
     """
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from backpack._app.predecessor import tell_unused
 from backpack.kvs.app_output import KVSOutput
 from backpack.kvs.stats import KVSStats
-from backpack.predecessor import tell_unused
 from backpack.spyglass import SpyGlass
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping, Sequence
 
+    from backpack._app.output import Output
     from backpack.kvs.credentials.handlers import KVSCredentialsHandler
-    from backpack.spyglass.outputs import Output
 
 __all__ = ["KVSSpyGlass"]
 

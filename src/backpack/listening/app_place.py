@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from backpack._app.output import mask
 from backpack.errors import SettingsError
 from backpack.listening.app_registry import server_at
-from backpack.spyglass.outputs import mask
 
 if TYPE_CHECKING:
     from backpack.listening.app_kind import Kind

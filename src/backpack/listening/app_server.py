@@ -7,14 +7,14 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from backpack._app.notices import notify
+from backpack._app.remote import Tenancy
+from backpack._ipc.messages import CloseServer, OpenServer
+from backpack._ipc.settings import is_disabled
 from backpack._lib.addresses import for_url
 from backpack._lib.interfaces import reachable_addresses
 from backpack.errors import SettingsError, StateError
-from backpack.handover.messages import CloseServer, OpenServer
-from backpack.handover.notices import notify
-from backpack.handover.tenancy import Tenancy
 from backpack.listening.app_registry import register
-from backpack.settings import is_disabled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from backpack._ipc.messages import Message, Opened
     from backpack.errors import BackpackError
-    from backpack.handover.messages import Message, Opened
     from backpack.listening.app_kind import Kind
     from backpack.listening.settings import ListenerSettings
 

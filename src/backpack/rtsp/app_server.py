@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from backpack._app.predecessor import RTSP_SERVER, OldNames
 from backpack._lib.addresses import is_loopback
 from backpack._lib.paths import check_mount_path
 from backpack._lib.tls import absolute_path
@@ -12,7 +13,6 @@ from backpack._lib.validation import DEFAULT_MAX_VIEWERS, port_number
 from backpack.errors import SettingsError
 from backpack.listening.app_kind import Kind
 from backpack.listening.app_server import ListeningServer
-from backpack.predecessor import RTSP_SERVER, OldNames
 from backpack.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from backpack.handover.messages import OpenServer
+    from backpack._ipc.messages import OpenServer
 
 __all__ = ["KIND", "RTSPServer"]
 

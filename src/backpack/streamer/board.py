@@ -12,8 +12,8 @@ from backpack.errors import BackpackError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._ipc.messages import OpenServer
     from backpack._media.output import Source
-    from backpack.handover.messages import OpenServer
     from backpack.rtsp.server import Server as RTSPServer
     from backpack.web.server import Server as WebServer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import Picture
-from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,9 +14,9 @@ from backpack.errors import BackpackError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._ipc.settings import StreamSettings
     from backpack.encoding.encoders import EncoderSpec
     from backpack.errors import EncoderError
-    from backpack.settings import StreamSettings
 
 __all__ = ["EncoderChoice"]
 

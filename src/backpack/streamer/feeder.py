@@ -18,11 +18,11 @@ from backpack.streamer.times import PictureTimes, Tags
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._ipc.ring import RingFrame, RingReader
+    from backpack._ipc.settings import StreamSettings
     from backpack._media.hub import Hub
     from backpack.encoding.encoder import EncodedPicture
     from backpack.errors import EncoderError
-    from backpack.handover.ring import RingFrame, RingReader
-    from backpack.settings import StreamSettings
     from backpack.streamer.choice import EncoderChoice
     from backpack.streamer.times import Tag
 

@@ -8,11 +8,11 @@ import os
 import select
 from typing import TYPE_CHECKING, Final
 
-from backpack.handover.channel import ChannelClosed
-from backpack.handover.messages import Log
+from backpack._ipc.channel import ChannelClosed
+from backpack._ipc.messages import Log
 
 if TYPE_CHECKING:
-    from backpack.handover.channel import Channel
+    from backpack._ipc.channel import Channel
 
 __all__ = ["LogHandler"]
 

@@ -10,15 +10,15 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from backpack._lib.shortage import explain
-from backpack.errors import BackpackError, MissingDependencyError
-from backpack.handover.channel import Channel, ChannelClosed
-from backpack.handover.messages import (
+from backpack._ipc.channel import Channel, ChannelClosed
+from backpack._ipc.messages import (
     PROTOCOL_VERSION,
     Message,
     Ready,
     Unavailable,
 )
+from backpack._lib.shortage import explain
+from backpack.errors import BackpackError, MissingDependencyError
 from backpack.streamer.descriptors import raise_limit
 from backpack.streamer.logs import LogHandler
 from backpack.streamer.priority import step_behind

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backpack._ipc.messages import FromOutput
 from backpack._media.output import OpenOutput, QuietOutput
 from backpack.errors import SettingsError
-from backpack.handover.messages import FromOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from backpack._ipc.settings import StreamSettings
     from backpack._media.output import Source
-    from backpack.settings import StreamSettings
     from backpack.streamer.board import ServerBoard
 
 __all__ = ["Line", "OutputLine", "open_outputs"]

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, cast
 
 from backpack._gst import factory
 from backpack._gst.gi import Gst, GstApp
+from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import Picture
 from backpack.errors import BackpackError, PipelineError
-from backpack.settings import PixelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._ipc.ring import RingFrame, RingReader
     from backpack._media.picture import CleanPicture
-    from backpack.handover.ring import RingFrame, RingReader
 
     Then = Callable[[bytes | None], None]
 

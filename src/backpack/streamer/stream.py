@@ -20,9 +20,9 @@ from backpack.streamer.snapshot import Snapshots
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._ipc.ring import RingReader
+    from backpack._ipc.settings import StreamSettings
     from backpack.errors import BackpackError
-    from backpack.handover.ring import RingReader
-    from backpack.settings import StreamSettings
 
 __all__ = ["Stream"]
 

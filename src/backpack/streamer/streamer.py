@@ -9,11 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backpack._gst.gi import GLib, Gst
-from backpack._lib.shortage import explain, shortage
-from backpack._media.output import Source
-from backpack.errors import BackpackError, OutputError, SettingsError
-from backpack.handover.channel import Channel, ChannelClosed
-from backpack.handover.messages import (
+from backpack._ipc.channel import Channel, ChannelClosed
+from backpack._ipc.messages import (
     AttachRing,
     Closed,
     CloseServer,
@@ -28,8 +25,11 @@ from backpack.handover.messages import (
     StreamReport,
     ToOutput,
 )
-from backpack.handover.ring import RingReader
-from backpack.settings import StreamSettings
+from backpack._ipc.ring import RingReader
+from backpack._ipc.settings import StreamSettings
+from backpack._lib.shortage import explain, shortage
+from backpack._media.output import Source
+from backpack.errors import BackpackError, OutputError, SettingsError
 from backpack.streamer.board import ServerBoard
 from backpack.streamer.governor import Governor, time_on_cpu
 from backpack.streamer.lodger import Lodger

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backpack.handover.ring import RingFrame
+    from backpack._ipc.ring import RingFrame
 
 __all__ = ["PictureTimes", "Tag", "Tags"]
 

@@ -8,13 +8,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backpack._app.predecessor import HANDLER, OldNames, tell_unused
 from backpack.errors import SettingsError
 from backpack.kvs.credentials.chain import Chain
 from backpack.kvs.credentials.credentials import Credentials
 from backpack.kvs.credentials.file import CredentialsFile, write_environment
 from backpack.kvs.credentials.keeper import Keeper
 from backpack.kvs.credentials.trouble import CredentialsError
-from backpack.predecessor import HANDLER, OldNames, tell_unused
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from backpack.handover.interpreter import clean_environment
+from backpack._ipc.interpreter import clean_environment
 from backpack.kvs.sink.dotenv import LIBRARY_PATH, PLUGIN_PATH, read_dotenv
 from backpack.kvs.sink.environment import element_environment
 from backpack.kvs.sink.process import SinkProcess

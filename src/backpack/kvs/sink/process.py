@@ -10,8 +10,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from backpack.handover.child import describe_exit
-from backpack.handover.interpreter import boot_command
+from backpack._ipc.child import describe_exit
+from backpack._ipc.interpreter import boot_command
 from backpack.kvs.sink.wire import LineReader
 
 if TYPE_CHECKING:

@@ -1,0 +1,218 @@
+"""Hold one thing that is open in the streaming process, and wait for its answers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from backpack._app.notices import notify
+from backpack._app.shared_supervisor import shared_supervisor
+from backpack._app.tenant import new_id
+from backpack._ipc.messages import (
+    Closed,
+    Failed,
+    FromOutput,
+    Message,
+    Opened,
+    StreamReport,
+)
+from backpack.errors import (
+    BackpackError,
+    MissingDependencyError,
+    ShortageError,
+    StateError,
+    error_from_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backpack._app.supervisor import Supervisor
+
+__all__ = ["Tenancy"]
+
+logger = logging.getLogger("backpack._ipc")
+
+OPEN_SECONDS = 10.0
+"""How long opening waits for the streaming process; what takes longer goes on without it."""
+
+
+class Tenancy:
+    """
+    Be a tenant of the streaming process on behalf of a SpyGlass or a server.
+
+    `open`, `send` and `close` may be called from any thread. The callbacks
+    come on the supervisor's thread.
+
+    A failure to open is reported once: raised by `open` if it waits, else
+    passed to ``on_failed`` or ``on_lost``. The log does not repeat what the
+    caller is about to catch.
+
+    Args:
+        opening: Gives the messages that open it anew, with descriptors that
+            the receiver closes.
+        on_opened: Takes what the streaming process says of the open thing.
+        on_failed: Takes the reason why this thing cannot be opened, or has
+            broken. The streaming process itself runs.
+        on_lost: Called when the streaming process is not there: with the
+            reason where none can run, with None where it is being restarted.
+        on_report: Takes the numbers of a stream.
+        on_word: Takes what an output of a stream has to say.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        opening: Callable[[int], Sequence[tuple[Message, Sequence[int]]]],
+        on_opened: Callable[[Opened], None],
+        on_failed: Callable[[BackpackError], None],
+        on_lost: Callable[[BackpackError | None], None],
+        on_report: Callable[[StreamReport], None] | None = None,
+        on_word: Callable[[FromOutput], None] | None = None,
+    ) -> None:
+        self.id = new_id()
+        self._opening = opening
+        self._on_opened = on_opened
+        self._on_failed = on_failed
+        self._on_lost = on_lost
+        self._on_report = on_report
+        self._on_word = on_word
+        # Guards those below; notified when one changes.
+        self._changed = threading.Condition()
+        self._leaving = False
+        self._answer: BackpackError | bool | None = None
+        # Whether an `open` waits, and whether it raises weather too.
+        self._is_awaited = False
+        self._is_required = False
+        self._closed = False
+        self._given_up = False
+
+    # --- for any thread ------------------------------------------------------
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The supervisor of this process."""
+        return shared_supervisor()
+
+    def open(self, *, required: bool, timeout: float = OPEN_SECONDS) -> None:
+        """
+        Open it, and wait for the answer. After `close` it can be opened anew.
+
+        Args:
+            required: Whether to raise also where nothing can stream here, or
+                nothing has answered in time. Otherwise the supervisor says so
+                and goes on trying.
+            timeout: Seconds to wait.
+
+        Raises:
+            BackpackError: What keeps it from opening.
+
+        """
+        with self._changed:
+            self._answer, self._leaving, self._closed = None, False, False
+            self._is_awaited, self._is_required = True, required
+        self.supervisor.open(self)
+        error = answer = self._await_answer(timeout)
+        if error is True:
+            return
+        if not isinstance(error, BackpackError):
+            error = StateError(
+                "It was stopped while it was being started."
+                if self._given_up
+                else f"The streaming process has not answered within {timeout:.0f} s."
+            )
+        if required or not _is_weather(error):
+            raise error
+        if not isinstance(answer, BackpackError) and not self._given_up:
+            notify(logger, logging.WARNING, f"{error} It is opened as soon as there is an answer.")
+
+    def _await_answer(self, timeout: float) -> BackpackError | bool | None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._answer is not None or self._closed or self._given_up, timeout
+            )
+            self._is_awaited = False
+            return self._answer
+
+    def give_up(self) -> None:
+        """Let an `open` that waits on another thread return, and every later one."""
+        with self._changed:
+            self._given_up = True
+            self._changed.notify_all()
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send a message if the streaming process is there; never waits."""
+        self.supervisor.send(self, message, fds)
+
+    def close(self, goodbye: Message, timeout: float) -> bool:
+        """Close it, and tell whether that was confirmed in time."""
+        with self._changed:
+            self._leaving = True
+        self.supervisor.close(self, goodbye, then=self._set_closed)
+        with self._changed:
+            confirmed = self._changed.wait_for(lambda: self._closed, timeout)
+        self.supervisor.release(self)
+        return confirmed
+
+    # --- on the supervisor's thread ------------------------------------------
+
+    def opening(self) -> Sequence[tuple[Message, Sequence[int]]]:
+        """Give the messages that open it anew."""
+        return self._opening(self.id)
+
+    def handle(self, message: Opened | Failed | Closed | StreamReport | FromOutput) -> None:
+        """Take an answer of the streaming process."""
+        if isinstance(message, Opened):
+            self._on_opened(message)
+            self._set_answer(answer=True)
+        elif isinstance(message, Failed):
+            error = error_from_name(message.error, message.message)
+            if not self._raises(error):
+                self._on_failed(error)
+            self._set_answer(error)
+        elif isinstance(message, Closed):
+            self._set_closed()
+        elif isinstance(message, FromOutput):
+            if self._on_word is not None:
+                self._on_word(message)
+        elif self._on_report is not None:
+            self._on_report(message)
+
+    def went_away(self, error: BackpackError | None) -> None:
+        """Learn that the streaming process has gone."""
+        if error is None:
+            self._on_lost(None)
+        else:
+            if not self._raises(error):
+                self.supervisor.complain(error)
+                self._on_lost(error)
+            self._set_answer(error)
+        with self._changed:
+            # A goodbye that was under way will not be answered.
+            self._closed = self._closed or self._leaving
+            self._changed.notify_all()
+
+    def _raises(self, error: BackpackError) -> bool:
+        """Tell whether somebody waits for us whom the error will be raised to."""
+        with self._changed:
+            waits = self._is_awaited and self._answer is None
+            return waits and (self._is_required or not _is_weather(error))
+
+    def _set_answer(self, answer: BackpackError | bool) -> None:  # noqa: FBT001
+        with self._changed:
+            # The first one counts: what opened and then broke has opened.
+            if self._answer is None:
+                self._answer = answer
+            self._changed.notify_all()
+
+    def _set_closed(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _is_weather(error: BackpackError) -> bool:
+    """Tell what may pass, such as a missing Python, from a mistake in what was asked."""
+    return isinstance(error, (MissingDependencyError, ShortageError, StateError))

@@ -1,0 +1,396 @@
+"""Hand frames over and go on: what the application holds."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from backpack._app.counters import as_stats
+from backpack._app.output import Correspondent, as_output, report_failures
+from backpack._app.predecessor import (
+    PIPELINE,
+    USE_LAST_VALUE,
+    OldNames,
+    tell_unused,
+    warn_if_overwritten,
+)
+from backpack._app.put_counters import Outcome
+from backpack._app.state import State as _State
+from backpack._app.stream import DRAIN_SECONDS, RemoteStream
+from backpack._app.writer import FrameWriter
+from backpack._ipc.settings import StreamSettings, is_disabled
+from backpack.errors import StateError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from backpack._app.output import Output
+    from backpack._app.timeline import Timestamp
+    from backpack.stats import Stats
+
+__all__ = ["SpyGlass"]
+
+_ACCEPTED = Outcome.ACCEPTED
+_STREAMING = _State.STREAMING
+
+STOP_SECONDS = 3.0
+"""How long a stop may take by default."""
+
+_instances: weakref.WeakSet[SpyGlass] = weakref.WeakSet()
+
+
+class SpyGlass(OldNames):
+    """
+    Let people watch the frames that an application puts.
+
+    Encoding and streaming run in a process of their own. `put` copies the
+    frame into shared memory if somebody watches and it is due, and never
+    waits. One SpyGlass is one stream: one encode, any number of outputs.
+
+    ::
+
+        spyglass = SpyGlass("rtsp://127.0.0.1:8554/door")
+        spyglass.start_streaming()
+        while running:
+            spyglass.put(frame)
+        spyglass.stop_streaming()
+
+    Every method may be called from any thread.
+
+    Args:
+        outputs: Where the stream goes: URLs such as
+            ``rtsp://127.0.0.1:8554/door``, or objects such as `GstSink`.
+            An ``rtsp://`` URL listens; its host is an address of this machine.
+        parent_logger: The logger that ours becomes a child of.
+        gst_log_file: File that GStreamer's debug log goes to. There is one
+            streaming process and so one file; it must be named before the
+            first start.
+        gst_log_level: GStreamer's debug level, as in ``GST_DEBUG``.
+        dotenv_path: Taken for compatibility, and not read: only kvssink needs one.
+        fps: Frames per second that pass at the most. None: 30.
+        width: Width of the video, in pixels. None: that of the first frame encoded.
+        height: Height of the video, in pixels. None: that of the first frame encoded.
+        bitrate_kbps: Bits per second / 1000. None: chosen by size and rate.
+        encoder: GStreamer element to encode with, for example ``"x264enc"``.
+            None: the best one that passes a trial.
+        linger_seconds: How long encoding goes on after the last viewer left.
+        required: Whether `start_streaming` raises where streaming cannot run,
+            or one of several outputs cannot be served since a package is
+            missing. Otherwise that is logged, and tried again; `state_reason`
+            and `stats` tell it, too.
+        allow_anonymous: Whether a URL without a user may listen on an address
+            that others can reach.
+
+    Raises:
+        SettingsError: A value or URL that cannot be.
+
+    """
+
+    State: ClassVar[type[_State]] = _State
+
+    _old_names = PIPELINE
+
+    FPS_METER_WARMUP_FRAMES: ClassVar[int] = 0
+    """How many frames are thrown away to measure the rate: none. Setting it changes nothing."""
+
+    def __init__(  # noqa: PLR0913 - every setting has a name
+        self,
+        *outputs: str | Output,
+        parent_logger: logging.Logger | None = None,
+        gst_log_file: str | os.PathLike[str] | None = None,
+        gst_log_level: str | int | None = None,
+        dotenv_path: str | os.PathLike[str] | None = None,
+        fps: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        bitrate_kbps: int | None = None,
+        encoder: str | None = None,
+        linger_seconds: float = 5.0,
+        required: bool = False,
+        allow_anonymous: bool = False,
+    ) -> None:
+        super().__init__()
+        warn_if_overwritten()
+        name = type(self).__name__
+        self.logger = (
+            parent_logger.getChild(name)
+            if parent_logger is not None
+            else logging.getLogger("backpack.spyglass")
+        )
+        self._settings = StreamSettings(fps, width, height, bitrate_kbps, encoder, linger_seconds)
+        self._outputs = [
+            as_output(given, allow_anonymous=allow_anonymous, required=required)
+            for given in outputs
+        ]
+        self._gst_log_file = None if gst_log_file is None else os.fspath(gst_log_file)
+        self._gst_log_level = None if gst_log_level is None else str(gst_log_level)
+        self.dotenv_path = None if dotenv_path is None else os.fspath(dotenv_path)
+        if dotenv_path is not None:
+            tell_unused(self.logger, "dotenv_path", "only kvssink needs one")
+        self._required = required
+        # Whether frames are not even looked at: it is disabled, or a copy in a
+        # child that was forked while we existed.
+        self._disabled = self._is_cut_off = is_disabled()
+        self._is_forked_copy = False
+        # Each has a lock of its own: `put` waits for no start and no stop.
+        self._frames = FrameWriter(self._settings.max_fps)
+        self._stream = RemoteStream(
+            self._frames,
+            self._outputs,
+            self.logger,
+            "BACKPACK_DISABLE is set." if self._disabled else "",
+        )
+        # Held through a start or a stop, so that these come one after the other.
+        self._life = threading.Lock()
+        _instances.add(self)
+
+    # --- life ------------------------------------------------------------------
+
+    def start_streaming(
+        self,
+        fps: float | None = USE_LAST_VALUE,
+        width: int | None = USE_LAST_VALUE,
+        height: int | None = USE_LAST_VALUE,
+    ) -> None:
+        """
+        Open the outputs; frames that are put from now on can be watched.
+
+        Waits until the outputs are open: half a second the first time, and ten
+        at the most for the stream and for each server that it starts; what
+        takes longer goes on behind. A running stream is stopped first. The size
+        is fixed until the next start, and made even.
+
+        Args:
+            fps: Frames per second that pass at the most. None, here and below:
+                as if no value had ever been given. `USE_LAST_VALUE`: what the
+                constructor or an earlier start said.
+            width: Width of the video, in pixels.
+            height: Height of the video, in pixels.
+
+        Raises:
+            SettingsError: A value that cannot be.
+            AddressInUseError: Another program listens on an output's address.
+            OutputError: An output cannot be opened.
+            MissingDependencyError: None of the outputs can be served here; or,
+                where ``required=True`` was asked, one of them cannot, or
+                streaming cannot run at all.
+
+        """
+        self._check_fork("start_streaming")
+        given = {"fps": fps, "width": width, "height": height}
+        asked = {name: value for name, value in given.items() if value != USE_LAST_VALUE}
+        with self._life:
+            # Checked first: a mistake leaves a running stream as it was.
+            settings = replace(self._settings, **asked)  # type: ignore[arg-type]
+            self._stop(DRAIN_SECONDS)
+            self._settings = settings
+            if self._disabled:
+                return
+            with contextlib.ExitStack() as undo:
+                for output in self._outputs:
+                    output.hold()
+                    undo.callback(output.release)
+                report_failures(self._outputs)
+                self._stream.open(
+                    settings,
+                    required=self._required,
+                    gst_log_file=self._gst_log_file,
+                    gst_log_level=self._gst_log_level,
+                )
+                undo.pop_all()
+
+    def stop_streaming(self, timeout: float | None = None) -> None:
+        """
+        Deliver what was put before, and close the outputs.
+
+        Does nothing where it is not streaming. Viewers of our own servers get
+        it within a second; an output that sends it far away gets the whole
+        time, and the log says what was not delivered.
+
+        Args:
+            timeout: Seconds that the call may take. None: 3, or 5 where an
+                output sends far away.
+
+        """
+        if self._is_forked_copy:
+            return
+        if timeout is None:
+            timeout = max([STOP_SECONDS, *self._deliver_seconds()])
+        # A start that still waits on another thread is not waited for.
+        self._stream.give_up()
+        with self._life:
+            self._stop(timeout)
+
+    def __enter__(self) -> Self:
+        """Start streaming, unless a block around this one has."""
+        self._stream.enter_block(self.start_streaming)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop streaming at the end of the outermost block."""
+        self._stream.leave_block(self.stop_streaming)
+
+    def _deliver_seconds(self) -> list[float]:
+        """Give how long each output that sends far away asks for."""
+        return [one.deliver_seconds for one in self._outputs if isinstance(one, Correspondent)]
+
+    def _stop(self, timeout: float) -> None:
+        if not self._stream.is_open:
+            return
+        self._stream.close(timeout)
+        for output in reversed(self._outputs):
+            output.release()
+
+    # --- frames ----------------------------------------------------------------
+
+    def put(self, frame: NDArray[np.uint8], *, timestamp: Timestamp | None = None) -> bool:
+        """
+        Hand a frame over to whoever watches; never wait for them.
+
+        Args:
+            frame: ``(height, width, 3)`` `uint8` in BGR order, any strides;
+                also ``(height, width, 4)`` BGRA and ``(height, width)`` gray.
+                It is copied: change it afterwards as you like.
+            timestamp: When it was captured: seconds since the epoch, or
+                (seconds, microseconds). None: now.
+
+        Returns:
+            Whether the frame was taken. A newer one may still replace it
+            before it is encoded. `stats` tells why frames were not taken:
+            stopped, nobody watches, not due, streaming process away, not newer.
+
+        Raises:
+            FrameError: It is not a frame, or from the future.
+            StateError: The process was forked after this object was made.
+
+        """
+        if self._is_cut_off:
+            self._check_fork("put")
+            return False
+        if self._frames.put(frame, timestamp) is not _ACCEPTED:
+            return False
+        if self._stream.state is not _STREAMING:
+            self._stream.note_frame()
+        return True
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Put a frame: the name that `cv2.VideoWriter` has for it."""
+        self.put(frame)
+
+    def write_frame(self, frame: NDArray[np.uint8]) -> None:
+        """Put a frame: the name that `supervision.VideoSink` has for it."""
+        self.put(frame)
+
+    def __call__(self, predictions: object, frame: Any) -> None:  # noqa: ANN401, ARG002
+        """
+        Put a frame: the form of a sink of Roboflow's `inference`.
+
+        Args:
+            predictions: Not looked at: draw them before, or pass a function
+                that draws and then puts.
+            frame: An array, or an object with the array as its ``image``; a
+                list of them puts the first. None entries are passed over.
+
+        """
+        if isinstance(frame, (list, tuple)):
+            frame = next((entry for entry in frame if entry is not None), None)
+        if frame is not None:
+            self.put(getattr(frame, "image", frame))
+
+    # --- what can be asked -----------------------------------------------------
+
+    @property
+    def state(self) -> _State:
+        """The state, one of `SpyGlass.State`."""
+        return self._stream.state
+
+    @property
+    def state_reason(self) -> str:
+        """Why it is in that state, where that needs saying."""
+        return self._stream.reason
+
+    def urls(self) -> list[str]:
+        """
+        Return the addresses at which the stream can be watched; passwords are left out.
+
+        What could not be opened is left out, too.
+        """
+        return [url for output in self._outputs for url in output.urls()]
+
+    def stats(self) -> Stats:
+        """
+        Give what was counted and measured until now; never waits.
+
+        The streaming process tells its numbers once a second while somebody
+        watches, and whenever viewers come or go.
+        """
+        return as_stats(self._stream.numbers())
+
+    @property
+    def video_fps(self) -> float | None:
+        """The frame rate that was asked for, if any."""
+        return self._settings.fps
+
+    @property
+    def video_width(self) -> int | None:
+        """The width of the video in pixels: known from the first `put` on, or as asked for."""
+        return self._stream.video_size(self._settings)[0]
+
+    @property
+    def video_height(self) -> int | None:
+        """The height of the video in pixels: known from the first `put` on, or as asked for."""
+        return self._stream.video_size(self._settings)[1]
+
+    def __repr__(self) -> str:
+        """Show state and addresses."""
+        return f"<{type(self).__name__} {self._stream.state.name} {' '.join(self.urls())}>"
+
+    def _become_forked_copy(self) -> None:
+        """Let go of what belongs to the process that we were forked from."""
+        self._is_forked_copy = self._is_cut_off = True
+        # One that another thread held at the fork would be held for ever.
+        self._life = threading.Lock()
+        self._stream.become_forked_copy()
+
+    def _check_fork(self, call: str) -> None:
+        if self._is_forked_copy:
+            raise StateError(
+                f"{call}() was called in a process that was forked from the one that made this "
+                "SpyGlass. Make a new SpyGlass in the forked process."
+            )
+
+
+def _at_exit() -> None:
+    """Deliver, where the application has not stopped what it has started."""
+    for instance in list(_instances):
+        if instance._deliver_seconds():  # noqa: SLF001 - our own
+            instance.stop_streaming()
+
+
+# Before the one of the supervisor, which ends the streaming process: the last
+# that was registered is the first to be called.
+atexit.register(_at_exit)
+
+
+def _after_fork_in_child() -> None:
+    for instance in list(_instances):
+        instance._become_forked_copy()  # noqa: SLF001 - our own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

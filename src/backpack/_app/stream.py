@@ -1,0 +1,336 @@
+"""Hold the stream as the application's side knows it: its state, and what is told of it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from backpack._app.counters import StreamNumbers
+from backpack._app.notices import notify
+from backpack._app.output import Correspondent
+from backpack._app.put_counters import Outcome
+from backpack._app.rate_cap import RateCap
+from backpack._app.remote import Tenancy
+from backpack._app.state import ACCEPTING, Course, Event, State
+from backpack._ipc.child import cpu_seconds
+from backpack._ipc.messages import AttachRing, CloseStream, OpenStream, ToOutput
+from backpack.errors import ShortageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backpack._app.output import Output
+    from backpack._app.writer import FrameWriter
+    from backpack._ipc.messages import FromOutput, Message, Opened, StreamReport
+    from backpack._ipc.settings import StreamSettings
+    from backpack.errors import BackpackError
+
+__all__ = ["DRAIN_SECONDS", "RemoteStream"]
+
+DRAIN_SECONDS = 1.0
+"""How long a stop waits for what was put before it to go out."""
+
+_CAPPED = (
+    "put() is called {rate:.0f} times a second, of which 30 are passed on where no fps= is given. "
+    "SpyGlass(..., fps={rate:.0f}) passes all on."
+)
+
+_SILENT = ": the streaming process does not answer. It is ended if it goes on so."
+
+TELL_SECONDS = 0.5
+"""How much longer it waits to be told what was not delivered."""
+
+
+class RemoteStream:
+    """
+    Open and close one stream in the streaming process, and keep what it says of it.
+
+    The state decides whether frames are taken: each change of it is passed on
+    to the frame writer. `open` and `close` come one at a time; everything else
+    may be called from any thread.
+
+    Args:
+        frames: Takes the frames of this stream.
+        outputs: Where it goes.
+        logger: Where changes of state go.
+        reason: Why it is stopped, where that needs saying.
+
+    """
+
+    def __init__(
+        self,
+        frames: FrameWriter,
+        outputs: Sequence[Output],
+        logger: logging.Logger,
+        reason: str = "",
+    ) -> None:
+        self._frames = frames
+        self._outputs = outputs
+        # Those whose two ends talk to each other, by their place.
+        self._talking = {
+            place: output
+            for place, output in enumerate(outputs)
+            if isinstance(output, Correspondent)
+        }
+        self._logger = logger
+        # Guards everything below. Held for moments only; taken before the
+        # lock of the frame writer where both are.
+        self._lock = threading.Lock()
+        self._course = Course(reason)
+        self._tenancy: Tenancy | None = None
+        self._numbers = StreamNumbers()
+        # None: the rate was chosen.
+        self._cap: RateCap | None = None
+        self._error: str | None = None
+        # How many `with` blocks are open, one in the other; and held while the first of
+        # them starts the stream and the last one stops it.
+        self._blocks = 0
+        self._blocks_lock = threading.RLock()
+
+    # --- life ------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it is open, or being opened."""
+        return self._tenancy is not None
+
+    def open(
+        self,
+        settings: StreamSettings,
+        *,
+        required: bool,
+        gst_log_file: str | None,
+        gst_log_level: str | None,
+    ) -> None:
+        """
+        Become a tenant of the streaming process, and wait for its answer.
+
+        Raises:
+            BackpackError: What keeps the stream from opening; it is closed.
+
+        """
+        tenancy = Tenancy(
+            opening=lambda number: self._opening(number, settings),
+            on_opened=self._on_opened,
+            on_failed=self._on_failed,
+            on_lost=self._on_lost,
+            on_report=self._on_report,
+            on_word=self._on_word,
+        )
+        supervisor = tenancy.supervisor
+        supervisor.gst_log_file = gst_log_file or supervisor.gst_log_file
+        supervisor.gst_log_level = gst_log_level or supervisor.gst_log_level
+        self._frames.open(settings.max_fps, lambda fds: tenancy.send(AttachRing(tenancy.id), fds))
+        with self._lock:
+            self._tenancy = tenancy
+            self._numbers = StreamNumbers()
+            self._cap = None if settings.fps is not None else RateCap(settings.max_fps)
+            self._error = None
+            self._enter(Event.START)
+        self._log_changes()
+        try:
+            tenancy.open(required=required)
+        except BaseException as error:
+            self._error = str(error) or None
+            # Waited for: the next start must find the paths free again.
+            self.close(DRAIN_SECONDS)
+            raise
+
+    def give_up(self) -> None:
+        """Let an `open` that waits on another thread return."""
+        tenancy = self._tenancy
+        if tenancy is not None:
+            tenancy.give_up()
+
+    def close(self, timeout: float) -> None:
+        """Deliver what was put before, and say goodbye. Does nothing where it is not open."""
+        tenancy = self._tenancy
+        if tenancy is None:
+            return
+        with self._lock:
+            # Before the goodbye, so that no frame comes after it.
+            self._enter(Event.STOP)
+        self._log_changes()
+        goodbye = CloseStream(tenancy.id, min(DRAIN_SECONDS, timeout), timeout)
+        # Outputs that deliver for so long still have to say how it went.
+        patience = timeout + TELL_SECONDS if self._talking and timeout else timeout
+        if not tenancy.close(goodbye, patience) and timeout:
+            why = _SILENT if tenancy.supervisor.is_silent else "."
+            self._logger.warning("The stream was not closed within %.1f s%s", timeout, why)
+        with self._lock:
+            self._tenancy = None
+            self._numbers.rest()
+        self._frames.close()
+
+    def enter_block(self, start: Callable[[], None]) -> None:
+        """Count a `with` block; start the stream, unless a block around this one has."""
+        with self._blocks_lock:
+            is_outermost = not (self._blocks and self.is_open)
+            if is_outermost:
+                start()
+            self._blocks = 1 if is_outermost else self._blocks + 1
+
+    def leave_block(self, stop: Callable[[], None]) -> None:
+        """Count the end of a `with` block; stop the stream at that of the outermost one."""
+        with self._blocks_lock:
+            self._blocks = max(0, self._blocks - 1)
+            if not self._blocks:
+                stop()
+
+    def become_forked_copy(self) -> None:
+        """Let go of what belongs to the process that we were forked from."""
+        # A lock that another thread held at the fork would be held for ever.
+        self._lock = threading.Lock()
+        self._blocks_lock = threading.RLock()
+        self._course = Course("This is the copy of a SpyGlass in a forked process.")
+        self._tenancy = None
+        self._frames.become_forked_copy()
+
+    # --- what happens ----------------------------------------------------------
+
+    def note_frame(self) -> None:
+        """Learn that a frame was put; logged later, since who puts waits for no log."""
+        with self._lock:
+            tenancy = self._tenancy
+            if self._frames.has_frame:
+                self._enter(Event.FRAME)
+        if tenancy is not None:
+            tenancy.supervisor.later(self._log_changes)
+
+    def _opening(
+        self, number: int, settings: StreamSettings
+    ) -> list[tuple[Message, Sequence[int]]]:
+        for place, output in self._talking.items():
+            output.connect(functools.partial(self._say, place))
+        descriptions = [output.describe() for output in self._outputs]
+        messages: list[tuple[Message, Sequence[int]]] = [
+            (OpenStream(number, asdict(settings), descriptions, self._frames.last_size), ())
+        ]
+        fds = self._frames.copy_ring_fds()
+        if fds:
+            # The last frame is still in the ring: viewers see it at once.
+            messages.append((AttachRing(number), fds))
+        return messages
+
+    def _on_opened(self, message: Opened) -> None:
+        with self._lock:
+            self._error = None
+            self._frames.expect_reader(bool(message.info.get("wanted")))
+            self._enter(Event.OPENED)
+            if self._frames.has_frame:
+                self._enter(Event.FRAME)
+        self._log_changes()
+
+    def _on_failed(self, error: BackpackError) -> None:
+        # The streaming process is there and goes on counting.
+        if isinstance(error, ShortageError) and self._error != str(error):
+            # Raised to nobody, and nothing of ours can mend it.
+            notify(self._logger, logging.WARNING, str(error))
+        self._fail(error)
+
+    def _fail(self, error: BackpackError) -> None:
+        with self._lock:
+            self._error = str(error)
+            self._enter(Event.FAILED, str(error))
+        self._log_changes()
+
+    def _on_lost(self, error: BackpackError | None) -> None:
+        if error is not None:
+            self._fail(error)
+            return
+        told = self._numbers.outputs(len(self._outputs))
+        tenancy = self._tenancy
+        loss = tenancy.supervisor.loss if tenancy is not None else ""
+        reason = loss or "The streaming process is being started again."
+        with self._lock:
+            self._enter(Event.AWAY, reason)
+            self._frames.forget_reader()
+            self._numbers.carry_over()
+        for place, output in self._talking.items():
+            output.went_away(told[place])
+        self._log_changes()
+
+    def _on_report(self, message: StreamReport) -> None:
+        with self._lock:
+            self._numbers.report(message.numbers)
+            self._error = message.numbers.get("error")
+            cap = self._cap
+        if cap is not None:
+            counted = self._frames.numbers()
+            rate = cap.note(time.monotonic(), counted["accepted"], counted["not_due"])
+            if rate is not None:
+                notify(self._logger, logging.INFO, _CAPPED.format(rate=rate))
+
+    def _say(self, place: int, body: dict[str, Any]) -> None:
+        tenancy = self._tenancy
+        if tenancy is not None:
+            tenancy.send(ToOutput(tenancy.id, place, body))
+
+    def _on_word(self, message: FromOutput) -> None:
+        output = self._talking.get(message.output)
+        if output is not None:
+            output.hear(message.body)
+
+    def _enter(self, event: Event, reason: str = "") -> None:
+        """Go to the state that an event leads to. Called with the lock held."""
+        self._course.enter(event, reason)
+        self._frames.refuse(_refusal(self._course.state))
+
+    def _log_changes(self) -> None:
+        """Log the changes of state. Called without the lock: a slow log must not hold it."""
+        for change in self._course.take_changes():
+            self._logger.info("%s", change)
+
+    # --- what can be asked -----------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The state."""
+        return self._course.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in that state, or what keeps an output from delivering; empty if neither."""
+        course = self._course
+        trouble = self._error or self._frames.error or ""
+        return course.reason or (trouble if course.state in ACCEPTING else "")
+
+    def video_size(self, settings: StreamSettings) -> tuple[int | None, int | None]:
+        """Return width and height of the video; before the first frame, what was asked for."""
+        told = self._numbers.video_size
+        if told is not None:
+            return told
+        size = self._frames.last_size if self._frames.has_frame else None
+        return (settings.width, settings.height) if size is None else settings.video_size(*size)
+
+    def numbers(self) -> dict[str, Any]:
+        """Give what was told and counted, under the names of `Stats`."""
+        with self._lock:
+            numbers = {
+                **self._numbers.numbers(),
+                **self._frames.numbers(),
+                "state": self._course.state.name,
+                "reason": self.reason,
+                "error": self._error or self._frames.error,
+            }
+            told = self._numbers.outputs(len(self._outputs))
+            tenancy = self._tenancy
+        own = {place: output.numbers() for place, output in self._talking.items()}
+        numbers["outputs"] = [{**one, **own.get(place, {})} for place, one in enumerate(told)]
+        if tenancy is not None:
+            pid = tenancy.supervisor.pid
+            numbers["streamer_pid"] = pid
+            numbers["streamer_cpu_seconds"] = (cpu_seconds(pid) if pid else None) or 0.0
+            numbers["starts"] = tenancy.supervisor.starts
+        return numbers
+
+
+def _refusal(state: State) -> Outcome | None:
+    """Say what becomes of frames in a state in which none are handed over."""
+    if state in ACCEPTING:
+        return None
+    return Outcome.STOPPED if state is State.STOPPED else Outcome.AWAY

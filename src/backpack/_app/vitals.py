@@ -1,0 +1,101 @@
+"""Ask one streaming process whether it still answers; decide nothing."""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backpack._app.pulse import Pulse
+
+if TYPE_CHECKING:
+    from backpack._ipc.child import StreamingProcess
+
+__all__ = ["Vitals", "is_traced"]
+
+SILENT_SECONDS = 2.5
+"""Who says goodbye does not wait for one that has owed an answer for so long."""
+
+logger = logging.getLogger("backpack._ipc")
+
+
+class Vitals:
+    """
+    Send pings to a streaming process and hear its answers. The supervisor's thread alone.
+
+    Args:
+        child: The process, which was started a moment ago.
+
+    """
+
+    def __init__(self, child: StreamingProcess) -> None:
+        self._child = child
+        self._pulse = Pulse(time.monotonic())
+        # Whether answers can come, and whether it was said that a debugger holds it.
+        self._can_answer = True
+        self._was_held = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether an answer has been due for so long that it may not come. Any thread."""
+        return self._pulse.silent_seconds >= SILENT_SECONDS
+
+    def started(self) -> None:
+        """Learn that it has started."""
+        self._pulse.started(time.monotonic())
+
+    def heard(self) -> None:
+        """Learn that it has said something."""
+        self._pulse.heard(time.monotonic())
+
+    def hear_answer(self) -> bool:
+        """Take what came in answer to pings; tell whether more can come."""
+        answers = self._child.answers()
+        if answers:
+            self._pulse.answered(time.monotonic(), answers[-1])
+        self._can_answer = answers is not None
+        return self._can_answer
+
+    def ask_soon(self) -> None:
+        """Ask at the next look: somebody is about to wait for it."""
+        self._pulse.ask_soon()
+
+    def look(self) -> str:
+        """Ask if it is time to; say what has become of it if it is to be given up."""
+        now = time.monotonic()
+        if self._pulse.must_ask(now):
+            self._child.ask()
+        self._pulse.count(now)
+        verdict = self._pulse.verdict()
+        if not verdict or self._has_unheard():
+            return ""
+        if is_traced(self._child.pid):
+            self._pulse.start_over(now)
+            if not self._was_held:
+                logger.info("The streaming process %s; a debugger holds it.", verdict)
+            self._was_held = True
+            return ""
+        return verdict
+
+    def wait_seconds(self) -> float:
+        """Tell how long there is nothing to look at."""
+        return self._pulse.wait_seconds(time.monotonic())
+
+    def _has_unheard(self) -> bool:
+        """Tell whether it has said something that we have not come to yet."""
+        poll = select.poll()
+        poll.register(self._child.channel.fileno(), select.POLLIN)
+        if self._can_answer:
+            poll.register(self._child.pulse.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def is_traced(pid: int) -> bool:
+    """Tell whether a debugger is attached to a process (proc(5), ``TracerPid``)."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_bytes().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith(b"TracerPid:") and int(line.split()[1]) for line in lines)

@@ -1,0 +1,1 @@
+"""How the two processes talk: messages, shared memory, and the start of the streaming process."""

@@ -1,0 +1,9 @@
+"""Hold what the application holds: SpyGlass, its states and its numbers."""
+
+from __future__ import annotations
+
+from backpack._app.predecessor import USE_LAST_VALUE
+from backpack._app.spyglass import SpyGlass
+from backpack._app.state import State
+
+__all__ = ["USE_LAST_VALUE", "SpyGlass", "State"]
