@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from backpack.encoding.bitrate import default_bitrate_kbps
+from backpack._worker.encoding.bitrate import default_bitrate_kbps
 from benchmarks import frames, processes
 from benchmarks.remote import ROOT, Child
 

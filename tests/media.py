@@ -10,13 +10,13 @@ import numpy as np
 from backpack._gst.gi import Gst
 from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import CleanPicture, Picture, Redaction
-from backpack.encoding.encoder import EncodedPicture, Encoder
+from backpack._worker.encoding.encoder import EncodedPicture, Encoder
 from tests.caps import field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from backpack.encoding.encoders import EncoderSpec
+    from backpack._worker.encoding.encoders import EncoderSpec
     from backpack.errors import EncoderError
 
 START_NS = 5_000_000_000_000

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "backpack"
 # loaded lazily, inside of functions, is the business of its own line there.
 VALUES = {"_lib", "_version", "errors", "stats"}
 APP = {*VALUES, "_app", "_ipc", "spyglass"}
-STREAMING = {*VALUES, "_gst", "_ipc", "_media", "encoding"}
+STREAMING = {*VALUES, "_gst", "_ipc", "_media", "_worker"}
 ROOMS = {
     "errors": set(),
     "_version": set(),
@@ -26,13 +26,12 @@ ROOMS = {
     "_gst": {"_lib", "errors"},
     "spyglass": {"_app"},
     "listening": APP,
-    "encoding": STREAMING,
     "rtsp": {*STREAMING, *APP, "listening"},
     "push": STREAMING,
     "kvs": {*STREAMING, *APP},
     "web": {*STREAMING, *APP, "listening", "webrtc"},
     "webrtc": STREAMING,
-    "streamer": STREAMING,
+    "_worker": STREAMING,
     "skyline": APP,
     "__init__": {"_version"},
     "__main__": {"cli"},
@@ -148,7 +147,7 @@ def test_the_applications_side_needs_numpy_only(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in FILES if room(path) in (*STREAMING, "listening", "streamer")],
+    [path for path in FILES if room(path) in (*STREAMING, "listening")],
     ids=lambda path: str(path.relative_to(SOURCE)),
 )
 def test_the_streaming_side_needs_no_numpy(path: Path) -> None:
@@ -188,7 +187,7 @@ def test_the_application_loads_numpy_and_the_standard_library(statement: str) ->
     own = {name.split(".")[1] for name in loaded if name.startswith("backpack.")}
 
     assert not loaded & {"gi", "cv2", "boto3", "botocore", "typing_extensions"}
-    assert not own & {"_gst", "encoding", "_media", "streamer", "cli"}
+    assert not own & {"_gst", "_media", "_worker", "cli"}
     plain = loaded_after("import numpy")
     foreign = {name.split(".")[0] for name in loaded - plain}
     assert foreign - set(sys.stdlib_module_names) <= {"backpack"}
@@ -197,11 +196,11 @@ def test_the_application_loads_numpy_and_the_standard_library(statement: str) ->
 @pytest.mark.parametrize(
     "module",
     [
-        "streamer.main",
-        "streamer.streamer",
+        "_worker.main",
+        "_worker.worker",
         "rtsp.server",
         "push.output",
-        "encoding.trial",
+        "_worker.encoding.trial",
         "kvs.upload.output",
         "kvs.sink.output",
         "kvs.sink.child_main",

@@ -200,7 +200,7 @@ def test_what_the_streaming_process_logs_is_the_applications_to_place(
     caplog.set_level(logging.DEBUG, "backpack")
     with streaming(watcher(), gst_log_level="*:2"):
         pass
-    assert any(one.name == "backpack.encoding.trial" for one in caplog.records)
+    assert any(one.name == "backpack._worker.encoding.trial" for one in caplog.records)
 
 
 # --- the application ends ---------------------------------------------------------

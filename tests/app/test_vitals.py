@@ -259,7 +259,7 @@ def test_an_application_that_was_stopped_ends_no_healthy_one() -> None:
 _HELD_UP = f"""
 import sys, time
 sys.path.insert(0, {str(SOURCE)!r})
-from backpack.streamer import streamer
+from backpack._worker import worker as streamer
 attach = streamer.Streamer._on_attach_ring
 def hold(self, order, fds):
     attach(self, order, fds)
@@ -267,7 +267,7 @@ def hold(self, order, fds):
         {{marker}}.touch()
         time.sleep(600)
 streamer.Streamer._on_attach_ring = hold
-from backpack.streamer.main import main
+from backpack._worker.main import main
 main(sys.argv[1:])
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backpack.encoding.sei import REPEAT
+from backpack._worker.encoding.sei import REPEAT
 from backpack.spyglass import SpyGlass
 from tests.apps import frame, putting, streaming
 from tests.clients import watching

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from backpack._gst import factory
 from backpack._gst.elements import ELEMENTS, package_of
-from backpack.encoding.encoders import ENCODERS
+from backpack._worker.encoding.encoders import ENCODERS
 
 
 def test_each_element_stands_once_with_its_package() -> None:

@@ -71,8 +71,8 @@ _CRASH = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(SOURCE)!r})
-from backpack.streamer import streamer
-from backpack.streamer.main import main
+from backpack._worker import worker as streamer
+from backpack._worker.main import main
 run = streamer.Streamer.run
 def fall(depth):
     # No two lines alike, for Python would only count them.

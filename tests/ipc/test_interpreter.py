@@ -114,8 +114,8 @@ def test_boot_loads_this_package_and_nothing_beside_it(tmp_path: Path) -> None:
 
 def test_the_command_isolates_python() -> None:
     """No user site, no PYTHON… variables, no bytecode written into the package."""
-    command = boot_command("/usr/bin/python3", "backpack.streamer.main", "5")
+    command = boot_command("/usr/bin/python3", "backpack._worker.main", "5")
 
     assert command[:3] == ["/usr/bin/python3", "-I", "-B"]
     assert Path(command[3]).name == "boot.py"
-    assert command[4:] == ["backpack.streamer.main", "5"]
+    assert command[4:] == ["backpack._worker.main", "5"]

@@ -16,7 +16,7 @@ from backpack._app.timeline import Stamp
 from backpack._ipc.ring import Ring, RingReader, RingWriter
 from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import Redaction
-from backpack.streamer.snapshot import Snapshots
+from backpack._worker.snapshot import Snapshots
 from backpack.web.server import Server
 from backpack.web.settings import WebServerSettings
 from tests.numbered import numbered

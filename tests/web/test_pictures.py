@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from backpack._gst.gi import Gst
-from backpack.streamer.card import Card
+from backpack._worker.placeholder import Card
 from backpack.web.jpeg import captured_ns
 from tests.ffmpeg import passthrough
 from tests.numbered import WIDTH, read

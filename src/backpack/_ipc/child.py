@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamingProcess", "cpu_seconds", "memory_bytes"]
 
-_MODULE = "backpack.streamer.main"
+_MODULE = "backpack._worker.main"
 _STDERR = 2
 _LAST_READS = 16
 """How often what it wrote last is read: a pipe is empty after one."""
@@ -229,7 +229,7 @@ def memory_bytes(pid: int) -> int | None:
     """
     Tell the proportional set size of a process, or None where it cannot be read.
 
-    Of the streaming process only root can: see `backpack.streamer.sandbox`.
+    Of the streaming process only root can: see `backpack._worker.sandbox`.
     """
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as file:  # noqa: PTH123

@@ -130,7 +130,7 @@ def _add_webrtc(facts: Facts) -> None:
 
 
 def _libyuv() -> str | None:
-    from backpack.encoding.colour import load_libyuv  # noqa: PLC0415 - its room needs GStreamer
+    from backpack._worker.encoding.colour import load_libyuv  # noqa: PLC0415 - its room needs GStreamer
 
     return None if load_libyuv() is None else _loaded_version("libyuv")
 
@@ -158,8 +158,8 @@ def _element(name: str) -> str | None:
 
 def _try_encoders() -> list[Facts]:
     from backpack._gst import factory  # noqa: PLC0415
-    from backpack.encoding.encoders import ENCODERS  # noqa: PLC0415 - needs GStreamer
-    from backpack.encoding.trial import try_encoder  # noqa: PLC0415
+    from backpack._worker.encoding.encoders import ENCODERS  # noqa: PLC0415 - needs GStreamer
+    from backpack._worker.encoding.trial import try_encoder  # noqa: PLC0415
 
     tried = []
     for spec in ENCODERS:

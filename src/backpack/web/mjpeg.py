@@ -28,7 +28,7 @@ SEND_SECONDS = 20.0
 _BOUNDARY = "spyglass-frame"
 
 _CARD = Path(__file__).with_name("waiting.jpg")
-"""Says "waiting for frames", as the card of `backpack.streamer.card` does to other viewers."""
+"""Says "waiting for frames", as `backpack._worker.placeholder` does to other viewers."""
 
 
 async def send_pictures(

@@ -1,0 +1,1 @@
+"""The streaming process: one encoder a stream, and all outputs."""

@@ -1,0 +1,1 @@
+"""H.264 from raw frames: colours, the table of encoders, their trial, the encoder."""

@@ -1,1 +1,0 @@
-"""Turn pictures into H.264: colours, the table of encoders, the trial, the pipeline."""
