@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
-from backpack.web.wire import HEADER, SHOWN
+from backpack._outputs.web.worker.protocol import HEADER, SHOWN
 from benchmarks.remote import Answer, Inbox, serve
 
 if TYPE_CHECKING:

@@ -24,27 +24,19 @@ ROOMS = {
     "_app": {*VALUES, "_ipc"},
     "_media": {"_ipc"},
     "_gst": {"_lib", "errors"},
-    "spyglass": {"_app"},
-    "listening": APP,
-    "rtsp": {*STREAMING, *APP, "listening"},
-    "push": STREAMING,
-    "kvs": {*STREAMING, *APP},
-    "web": {*STREAMING, *APP, "listening", "webrtc"},
-    "webrtc": STREAMING,
     "_worker": STREAMING,
+    "spyglass": {"_app"},
+    "rtsp": {"_outputs"},
+    "web": {"_outputs"},
+    "push": {"_outputs"},
+    "kvs": {*STREAMING, *APP},
     "skyline": APP,
     "__init__": {"_version"},
     "__main__": {"cli"},
     "cli": None,
 }
-# Files that the application loads: light, and never the streaming side.
+# Files of KVS that the application loads: light, and never the streaming side.
 LIGHT = {
-    "listening/app_place.py",
-    "rtsp/__init__.py",
-    "rtsp/app_output.py",
-    "rtsp/app_server.py",
-    "rtsp/spyglass.py",
-    "rtsp/settings.py",
     "kvs/__init__.py",
     "kvs/app_output.py",
     "kvs/caller.py",
@@ -58,13 +50,6 @@ LIGHT = {
     "kvs/sink/dotenv.py",
     "kvs/spyglass.py",
     "kvs/stats.py",
-    "push/__init__.py",
-    "push/sink.py",
-    "web/__init__.py",
-    "web/app_output.py",
-    "web/app_server.py",
-    "web/settings.py",
-    "web/spyglass.py",
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -105,24 +90,65 @@ def room(path: Path) -> str:
 
 
 def is_light(path: Path) -> bool:
-    """Tell whether the application loads a file."""
+    """Tell whether the application loads a file of KVS."""
     name = str(path.relative_to(SOURCE))
     return name in LIGHT or name.startswith("kvs/credentials/")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def is_output(path: Path) -> bool:
+    """Tell whether a file is an output's."""
+    return room(path) == "_outputs"
+
+
+def is_applications(path: Path) -> bool:
+    """Tell by its path whether a file is run by the application."""
+    if is_output(path):
+        return "worker" not in path.relative_to(SOURCE).parts
+    return room(path) in {*APP, "skyline", "rtsp", "web", "push"}
+
+
+def is_workers(path: Path) -> bool:
+    """Tell by its path whether a file is run by the streaming process."""
+    if is_output(path):
+        return "worker" in path.relative_to(SOURCE).parts or path.name == "settings.py"
+    return room(path) in STREAMING
+
+
+def names_of(paths: list[Path]) -> list[str]:
+    """Name test cases by their files."""
+    return [str(path.relative_to(SOURCE)) for path in paths]
+
+
+IN_ORDER = [path for path in FILES if room(path) != "cli" and not is_output(path)]
+
+
+@pytest.mark.parametrize("path", IN_ORDER, ids=names_of(IN_ORDER))
 def test_imports_go_one_way(path: Path) -> None:
     """A room imports what stands above it, and nothing else."""
-    # A room that is not named is an output's.
-    allowed = ROOMS.get(room(path), {*STREAMING, "spyglass"})
-    if allowed is None:
-        return
+    allowed = ROOMS[room(path)]
+    assert allowed is not None
     if is_light(path):
-        allowed = APP | (allowed & {"listening"})
+        allowed = APP
     assert rooms(path) - allowed - {room(path), "__version__"} == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+OUTPUTS = [path for path in FILES if is_output(path)]
+
+
+@pytest.mark.parametrize("path", OUTPUTS, ids=names_of(OUTPUTS))
+def test_an_output_keeps_to_its_side_and_to_its_room(path: Path) -> None:
+    """Below `worker` it is the streaming process's, else the application's; none needs another."""
+    below = {*STREAMING} if "worker" in path.parts else {*APP, "_media"}
+    assert rooms(path) - below - {"_outputs"} == set()
+    _, own, *_ = path.relative_to(SOURCE).parts
+    names = {name for name in imported(path, lazy=False) if name.startswith("backpack._outputs.")}
+    theirs = {name.split(".")[2] for name in names}
+    assert theirs <= {own, "serving"}
+    if "worker" not in path.parts:
+        assert not {name for name in names if ".worker." in name}
+
+
+@pytest.mark.parametrize("path", FILES, ids=names_of(FILES))
 def test_one_door_leads_to_gi(path: Path) -> None:
     """Only the _gst room says `import gi`."""
     names = imported(path, lazy=True)
@@ -130,26 +156,20 @@ def test_one_door_leads_to_gi(path: Path) -> None:
         assert not {name for name in names if name.split(".")[0] == "gi"}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        path
-        for path in FILES
-        if room(path) in (*APP, "listening", "skyline") or path.name == "sink.py"
-    ],
-    ids=lambda path: str(path.relative_to(SOURCE)),
-)
+LOADED_BY_APP = [path for path in FILES if is_applications(path)]
+
+
+@pytest.mark.parametrize("path", LOADED_BY_APP, ids=names_of(LOADED_BY_APP))
 def test_the_applications_side_needs_numpy_only(path: Path) -> None:
     """Numpy and the standard library, lazily loaded things included."""
     foreign = {name.split(".")[0] for name in imported(path, lazy=True)}
     assert foreign - set(sys.stdlib_module_names) <= {"numpy", "backpack", "typing_extensions"}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in FILES if room(path) in (*STREAMING, "listening")],
-    ids=lambda path: str(path.relative_to(SOURCE)),
-)
+LOADED_BY_WORKER = [path for path in FILES if is_workers(path)]
+
+
+@pytest.mark.parametrize("path", LOADED_BY_WORKER, ids=names_of(LOADED_BY_WORKER))
 def test_the_streaming_side_needs_no_numpy(path: Path) -> None:
     """It starts quicker and stays small without."""
     assert "numpy" not in {name.split(".")[0] for name in imported(path, lazy=True)}
@@ -198,15 +218,15 @@ def test_the_application_loads_numpy_and_the_standard_library(statement: str) ->
     [
         "_worker.main",
         "_worker.worker",
-        "rtsp.server",
-        "push.output",
+        "_outputs.rtsp.worker.server",
+        "_outputs.gst.worker.stream",
         "_worker.encoding.trial",
         "kvs.upload.output",
         "kvs.sink.output",
         "kvs.sink.child_main",
-        "web.server",
-        "web.whep",
-        "webrtc.peers",
+        "_outputs.web.worker.server",
+        "_outputs.web.worker.whep",
+        "_outputs.web.worker.webrtc.peers",
     ],
 )
 def test_the_streaming_process_loads_nothing_of_the_applications(module: str) -> None:
@@ -217,9 +237,9 @@ def test_the_streaming_process_loads_nothing_of_the_applications(module: str) ->
     assert not loaded & {
         "backpack.spyglass",
         "backpack._app.supervisor",
-        "backpack.listening.app_server",
-        "backpack.rtsp.app_server",
-        "backpack.web.app_server",
+        "backpack._outputs.serving.server",
+        "backpack._outputs.rtsp.server",
+        "backpack._outputs.web.server",
         "backpack.kvs.app_output",
         "backpack.kvs.credentials",
     }

@@ -112,7 +112,8 @@ def test_streaming_works_where_the_old_package_took_our_first_file_along(
     # Without the environment's own folders, in which this very checkout is installed.
     needed = [Path(module.__file__ or "").parents[1] for module in (np, aiohttp)]
     done = run(
-        "from backpack.spyglass import SpyGlass; import backpack.web.site; SpyGlass()",
+        "from backpack.spyglass import SpyGlass; import backpack._outputs.web.worker.routes as _; "
+        "SpyGlass()",
         *(tmp_path, *needed),
         options=("-S",),
     )

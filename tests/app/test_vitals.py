@@ -118,7 +118,7 @@ def test_a_stop_of_a_hung_one_says_so_and_ends(
     monkeypatch.setattr(pulse_module, "ANSWER_SECONDS", 60.0)
     with streaming("rtsp://127.0.0.1:0/door", watcher()) as spyglass:
         stop(pid_of(spyglass))
-        monkeypatch.setattr("backpack.listening.app_server._CLOSE_SECONDS", 1000.0)
+        monkeypatch.setattr("backpack._outputs.serving.server._CLOSE_SECONDS", 1000.0)
         spyglass.stop_streaming(2.0)
     assert "not closed within 2.0 s: the streaming process does not answer" in caplog.text
     os.kill(shared_supervisor().pid or 0, signal.SIGCONT)

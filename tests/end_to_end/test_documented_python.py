@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backpack._outputs.serving.server import ListeningServer
 from backpack.kvs import KVSSpyGlass
-from backpack.listening.app_server import ListeningServer
 from backpack.spyglass import SpyGlass
 from tests.apps import frame, putting
 from tests.end_to_end.kvs import REGION

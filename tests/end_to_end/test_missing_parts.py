@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from backpack.push import GstSink
 from backpack.rtsp import RTSPServer
-from backpack.rtsp.app_output import RTSPOutput
+from backpack._outputs.rtsp.output import RTSPOutput
 from backpack.spyglass import SpyGlass
 
 asked = json.loads(sys.argv[1])

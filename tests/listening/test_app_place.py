@@ -4,10 +4,10 @@ import gc
 
 import pytest
 
+from backpack._outputs.rtsp.server import KIND, RTSPServer
+from backpack._outputs.serving.place import place_of, running_server
+from backpack._outputs.web.server import WebServer
 from backpack.errors import SettingsError
-from backpack.listening.app_place import place_of, running_server
-from backpack.rtsp.app_server import KIND, RTSPServer
-from backpack.web.app_server import WebServer
 
 
 def test_a_url_says_where_to_listen() -> None:

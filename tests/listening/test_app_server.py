@@ -113,8 +113,8 @@ def test_a_forked_process_makes_its_own(kind: str) -> None:
 import os, signal, sys, threading
 sys.path.insert(0, {str(Path.cwd())!r})
 from backpack.errors import StateError
-from backpack.listening import app_registry
-from backpack.listening.app_registry import server_at
+from backpack._outputs.serving import registry as app_registry
+from backpack._outputs.serving.registry import server_at
 from backpack.{kind.lower()} import {kind}Server, {kind}Output
 from tests.rtsp.ports import listens
 server = {kind}Server(0)

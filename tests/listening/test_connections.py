@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from backpack.listening.connections import (
+from backpack._outputs.serving.worker.connections import (
     Connection,
     ConnectionLimits,
     Connections,

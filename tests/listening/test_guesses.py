@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from backpack.listening.guesses import FORGIVEN_SECONDS, FREE_GUESSES, MOST_NETWORKS, Guesses
+from backpack._outputs.serving.worker.throttle import (
+    FORGIVEN_SECONDS,
+    FREE_GUESSES,
+    MOST_NETWORKS,
+    Guesses,
+)
 
 
 def test_each_wrong_guess_waits_longer() -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backpack._outputs.serving.settings import from_plain, show, to_plain
 from backpack.errors import SettingsError
-from backpack.listening.settings import from_plain, show, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

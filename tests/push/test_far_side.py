@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from backpack.push.far_side import FarSide, explain, far_sides
+from backpack._outputs.gst.worker.far_side import FarSide, explain, far_sides
 
 
 @pytest.mark.parametrize(

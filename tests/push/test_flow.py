@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from backpack.push.flow import STALL_NS, Flow
+from backpack._outputs.gst.worker.flow import STALL_NS, Flow
 
 SECOND_NS = 1_000_000_000
 

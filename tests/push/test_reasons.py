@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from backpack._gst.gi import GLib, Gst
-from backpack.push.reasons import mask, reason_of
+from backpack._outputs.gst.worker.reasons import mask, reason_of
 
 PLACE = "gsttcpclientsink.c(366): gst_tcp_client_sink_start (): /GstPipeline:pipeline0"
 

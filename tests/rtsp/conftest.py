@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack.rtsp.server import Server
-from backpack.rtsp.settings import RTSPServerSettings
+from backpack._outputs.rtsp.settings import RTSPServerSettings
+from backpack._outputs.rtsp.worker.server import Server
 from tests.streams import MainLoop, NumberedStream, main_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from backpack._media.hub import Hub
-    from backpack.listening.connections import ConnectionLimits
+    from backpack._outputs.serving.worker.connections import ConnectionLimits
 
 
 @dataclass

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backpack._outputs.rtsp.output import output_from_url
 from backpack.errors import (
     SettingsError,
 )
 from backpack.rtsp import RTSPServer, RTSPSpyGlass
-from backpack.rtsp.app_output import output_from_url
 from backpack.spyglass import SpyGlass
 from tests.apps import frame, nothing_left_behind, streaming
 from tests.rtsp.ports import ask, listens, taken_port

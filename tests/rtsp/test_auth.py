@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.rtsp.auth import MOST_REFUSED
+from backpack._outputs.rtsp.worker.auth import MOST_REFUSED
 from tests.clients import RawClient
 from tests.rtsp.conftest import until
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack.listening.connections import ConnectionLimits
-from backpack.rtsp import door as door_module
-from backpack.rtsp import tls as tls_module
-from backpack.rtsp.shares import MOST_OF_CONNECTION
+from backpack._outputs.rtsp.worker import door as door_module
+from backpack._outputs.rtsp.worker import tls as tls_module
+from backpack._outputs.rtsp.worker.shares import MOST_OF_CONNECTION
+from backpack._outputs.serving.worker.connections import ConnectionLimits
 from tests.clients import RawClient, watching
 from tests.rtsp.conftest import open_things, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backpack.rtsp.server import Server
+    from backpack._outputs.rtsp.worker.server import Server
     from tests.rtsp.conftest import Rig, Serving
     from tests.streams import NumberedStream
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backpack._media.hub import Hub
-from backpack.rtsp.mount import FORGET_NS
-from backpack.rtsp.session import SESSION_TIMEOUT_SECONDS, STALLED_NS
+from backpack._outputs.rtsp.worker.clients import SESSION_TIMEOUT_SECONDS, STALLED_NS
+from backpack._outputs.rtsp.worker.mount import FORGET_NS
 from tests.clients import RawClient, read_frames, watching
 from tests.rtsp.conftest import open_things, until
 
@@ -95,9 +95,9 @@ def test_who_only_describes_keeps_the_stream_wanted_for_seconds_only(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what is waited for, so that a test does not take as long as a user would."""
-    monkeypatch.setattr("backpack.rtsp.session.STALLED_NS", 2_000_000_000)
-    monkeypatch.setattr("backpack.rtsp.mount.FORGET_NS", 2_000_000_000)
-    monkeypatch.setattr("backpack.rtsp.session.SESSION_TIMEOUT_SECONDS", 3)
+    monkeypatch.setattr("backpack._outputs.rtsp.worker.clients.STALLED_NS", 2_000_000_000)
+    monkeypatch.setattr("backpack._outputs.rtsp.worker.mount.FORGET_NS", 2_000_000_000)
+    monkeypatch.setattr("backpack._outputs.rtsp.worker.clients.SESSION_TIMEOUT_SECONDS", 3)
 
 
 def test_the_announced_times_are_those_of_the_documentation() -> None:
@@ -427,7 +427,7 @@ def test_who_has_left_is_forgotten_between_two_sweeps(
     Freed by a sweep, on another thread, a media is just being taken down when the
     next client asks for it, who then gets a 503.
     """
-    monkeypatch.setattr("backpack.rtsp.session.SWEEP_MS", 3_600_000)
+    monkeypatch.setattr("backpack._outputs.rtsp.worker.clients.SWEEP_MS", 3_600_000)
     serving = rig.serve()
     serving.mount("/cam", stream.hub)
     with RawClient(serving.url()) as client:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backpack._media.hub import Hub
+from backpack._outputs.rtsp.settings import RTSPServerSettings
+from backpack._outputs.rtsp.worker.server import Server
 from backpack.errors import AddressInUseError, OutputError, SettingsError, StateError
-from backpack.rtsp.server import Server
-from backpack.rtsp.settings import RTSPServerSettings
 from tests.clients import RawClient, ffmpeg_frames, read_frames, watching
 from tests.rtsp.conftest import open_things, until
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backpack._outputs.rtsp.settings import RTSPServerSettings
 from backpack.errors import SettingsError
-from backpack.rtsp.settings import RTSPServerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +116,7 @@ def test_the_application_side_needs_no_gstreamer() -> None:
     """The settings load neither gi, nor ssl, nor numpy."""
     code = (
         "import sys, importlib.util as u, pathlib, types\n"
-        "import backpack.rtsp.settings\n"
+        "import backpack._outputs.rtsp.settings\n"
         "print([m for m in ('gi', 'ssl') if m in sys.modules])"
     )
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from backpack.rtsp.shares import MOST_OF_CONNECTION, Shares
+from backpack._outputs.rtsp.worker.shares import MOST_OF_CONNECTION, Shares
 
 STRANGER, OTHER = "192.0.2.7", "192.0.2.8"
 

@@ -16,9 +16,9 @@ from backpack._app.timeline import Stamp
 from backpack._ipc.ring import Ring, RingReader, RingWriter
 from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import Redaction
+from backpack._outputs.web.settings import WebServerSettings
+from backpack._outputs.web.worker.server import Server
 from backpack._worker.snapshot import Snapshots
-from backpack.web.server import Server
-from backpack.web.settings import WebServerSettings
 from tests.numbered import numbered
 from tests.streams import MainLoop, NumberedStream
 

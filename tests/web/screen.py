@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.streams import NumberedStream
 
-STATIC = Path(__file__).parents[2] / "src" / "backpack" / "web" / "static"
+STATIC = Path(__file__).parents[2] / "src" / "backpack" / "_outputs" / "web" / "worker" / "static"
 
 _READ = """([width, height, bits, block]) => {
   // The last one lies above the others.

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from backpack.web.access import Doorkeeper, Entry, cookies_named, host_name
-from backpack.web.settings import WebServerSettings
+from backpack._outputs.web.settings import WebServerSettings
+from backpack._outputs.web.worker.access import Doorkeeper, Entry, cookies_named, host_name
 
 TOKEN = "0123456789abcdef"
 

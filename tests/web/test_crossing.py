@@ -5,7 +5,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from backpack._lib import asyncio_thread
-from backpack.web.crossing import Crossing
+from backpack._outputs.web.worker.bridge import Crossing
 
 if TYPE_CHECKING:
     import pytest

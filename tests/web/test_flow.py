@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from backpack.web.flow import KEY_SPACING_US, STALLED_US, WINDOW_US, Flow
+from backpack._outputs.web.worker.pacing import KEY_SPACING_US, STALLED_US, WINDOW_US, Flow
 
 FRAME_US = 33_333
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from backpack.listening.connections import ConnectionLimits
-from backpack.web.gate import Gate, GateKeeper, Limits
+from backpack._outputs.serving.worker.connections import ConnectionLimits
+from backpack._outputs.web.worker.connections import Gate, GateKeeper, Limits
 
 
 def test_who_leaves_is_forgotten() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from backpack.web.metrics import Page, add_process, add_stream
+from backpack._outputs.web.worker.metrics import Page, add_process, add_stream
 
 
 def test_each_name_is_explained_once() -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backpack._media.hub import Hub
-from backpack.web.crossing import Crossing
-from backpack.web.mount import Mount
+from backpack._outputs.web.worker.bridge import Crossing
+from backpack._outputs.web.worker.mount import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from backpack._gst.gi import Gst
+from backpack._outputs.web.worker.jpeg import captured_ns
 from backpack._worker.placeholder import Card
-from backpack.web.jpeg import captured_ns
 from tests.ffmpeg import passthrough
 from tests.numbered import WIDTH, read
 from tests.waiting import wait_for

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backpack._media.hub import Hub
+from backpack._outputs.serving.worker.connections import ConnectionLimits
+from backpack._outputs.web.settings import WebServerSettings
+from backpack._outputs.web.worker.connections import Limits
+from backpack._outputs.web.worker.server import Server
 from backpack.errors import AddressInUseError, SettingsError, StateError
-from backpack.listening.connections import ConnectionLimits
-from backpack.web.gate import Limits
-from backpack.web.server import Server
-from backpack.web.settings import WebServerSettings
 from tests.waiting import open_descriptors, threads_named, wait_for
 from tests.web.rig import TOKEN
 
@@ -343,7 +343,9 @@ def test_every_answer_gives_a_browser_nothing_to_go_wrong_with(serving: Serving)
 
 def test_pages_name_no_other_server() -> None:
     """No third party is ever contacted: all addresses in the page's files are our own."""
-    folder = Path(__file__).parents[2] / "src" / "backpack" / "web" / "static"
+    folder = (
+        Path(__file__).parents[2] / "src" / "backpack" / "_outputs" / "web" / "worker" / "static"
+    )
     for path in folder.iterdir():
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
         text = text.replace("http://127.0.0.1:8080/?token=…", "")

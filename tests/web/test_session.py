@@ -13,8 +13,8 @@ import aiohttp
 
 from backpack._media.access_unit import AccessUnit
 from backpack._media.hub import Hub
-from backpack.web.flow import WINDOW_US
-from backpack.web.wire import HEADER, SHOWN
+from backpack._outputs.web.worker.pacing import WINDOW_US
+from backpack._outputs.web.worker.protocol import HEADER, SHOWN
 from tests.rtsp.conftest import until
 from tests.waiting import wait_for
 from tests.web.rig import TOKEN
@@ -88,7 +88,7 @@ def test_a_viewer_gets_every_picture(
 ) -> None:
     """From a key frame on, none missing, with their times; before that a hello and the format."""
     # A busy machine may keep the viewer from showing anything for longer than the window.
-    monkeypatch.setattr("backpack.web.flow.WINDOW_US", 30_000_000)
+    monkeypatch.setattr("backpack._outputs.web.worker.pacing.WINDOW_US", 30_000_000)
 
     async def work(viewer: Viewer) -> None:
         await viewer.until(lambda: len(viewer.pictures) >= 30)
@@ -156,7 +156,7 @@ def test_a_page_that_shows_nothing_gets_little_and_does_not_count_for_ever(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No more than the window; then it is no viewer, until it shows something again."""
-    monkeypatch.setattr("backpack.web.flow.STALLED_US", 600_000)
+    monkeypatch.setattr("backpack._outputs.web.worker.pacing.STALLED_US", 600_000)
     stream = rig.stream()
     serving = rig.serve()
     serving.mount("/cam", stream.hub)
@@ -219,7 +219,7 @@ def test_a_decoder_that_fails_for_ever_costs_the_others_little(
     serving: Serving, stream: NumberedStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often it begins again, key frames are asked for with a space between them."""
-    monkeypatch.setattr("backpack.web.flow.KEY_SPACING_US", 10**12)
+    monkeypatch.setattr("backpack._outputs.web.worker.pacing.KEY_SPACING_US", 10**12)
 
     async def work(viewer: Viewer) -> None:
         await viewer.until(lambda: len(viewer.pictures) > 3)
@@ -416,7 +416,7 @@ def test_who_does_not_answer_is_disconnected(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ping without a pong ends the session, also of one who takes what is sent."""
-    monkeypatch.setattr("backpack.web.site.HEARTBEAT_SECONDS", 0.4)
+    monkeypatch.setattr("backpack._outputs.web.worker.routes.HEARTBEAT_SECONDS", 0.4)
     with ExitStack() as stack:
         line, _ = upgraded(serving, stack)
         until(serving.viewers)

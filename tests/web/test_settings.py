@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backpack._outputs.web.settings import WebServerSettings, check_stream_path
 from backpack.errors import SettingsError
-from backpack.web.settings import WebServerSettings, check_stream_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backpack._outputs.web.settings import WebServerSettings
+from backpack._outputs.web.worker.webrtc.offer import LARGEST_OFFER_BYTES
 from backpack.errors import SettingsError
-from backpack.web.settings import WebServerSettings
-from backpack.webrtc.offer import LARGEST_OFFER_BYTES
 from tests.waiting import open_descriptors, wait_for
 from tests.web.rig import TOKEN
 from tests.webrtc.offers import CHROMIUM, USER, spoilt
@@ -121,7 +121,7 @@ def test_an_offer_that_does_not_come_is_not_waited_for(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its sender is told so, and the connection ends."""
-    monkeypatch.setattr("backpack.web.whep.BODY_SECONDS", 0.2)
+    monkeypatch.setattr("backpack._outputs.web.worker.whep.BODY_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", serving.port), timeout=30) as line:
         line.sendall(
             f"POST /cam/whep HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"

@@ -99,7 +99,7 @@ def test_the_first_picture_does_not_wait_for_webrtc(
     rig: Rig, stream: NumberedStream, open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it is not to be had the WebSocket goes on as if nothing had been asked."""
-    from backpack.web.whep import Whep  # noqa: PLC0415
+    from backpack._outputs.web.worker.whep import Whep  # noqa: PLC0415
 
     def missing(_: Any) -> Any:
         from backpack.errors import MissingDependencyError  # noqa: PLC0415

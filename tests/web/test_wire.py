@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backpack._media.access_unit import AccessUnit
-from backpack.web.jpeg import captured_ns
-from backpack.web.wire import HEADER, Format, pack, read_format
+from backpack._outputs.web.worker.jpeg import captured_ns
+from backpack._outputs.web.worker.protocol import HEADER, Format, pack, read_format
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.streams import NumberedStream
     from tests.web.rig import Rig
 
-STATIC = Path(__file__).parents[2] / "src" / "backpack" / "web" / "static"
+STATIC = Path(__file__).parents[2] / "src" / "backpack" / "_outputs" / "web" / "worker" / "static"
 
 
 class Reader:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from backpack.webrtc.feed import KEY_SPACING_NS, KeyRequests
+from backpack._outputs.web.worker.webrtc.feed import KEY_SPACING_NS, KeyRequests
 
 
 def test_a_wish_is_passed_on_at_once() -> None:

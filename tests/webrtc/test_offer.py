@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from backpack.webrtc.answer import Candidate, read_candidate, write_answer
-from backpack.webrtc.fragment import read_fragment
-from backpack.webrtc.offer import (
+from backpack._outputs.web.worker.webrtc.answer import Candidate, read_candidate, write_answer
+from backpack._outputs.web.worker.webrtc.fragment import read_fragment
+from backpack._outputs.web.worker.webrtc.offer import (
     LARGEST_OFFER_BYTES,
     NoCodecError,
     Offer,

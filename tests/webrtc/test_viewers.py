@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack.webrtc import peer as peer_module
+from backpack._outputs.web.worker.webrtc import peer as peer_module
 from tests.waiting import threads_named, wait_for
 from tests.webrtc.relay import UdpRelay
 

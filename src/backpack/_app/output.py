@@ -74,11 +74,11 @@ class Correspondent(Output, Protocol):
 # The scheme of a URL → the function that makes the output. Rooms are named
 # and not imported: who streams over RTSP only needs no other room.
 _SCHEMES = {
-    "http": "backpack.web.app_output:output_from_url",
-    "https": "backpack.web.app_output:output_from_url",
+    "http": "backpack._outputs.web.output:output_from_url",
+    "https": "backpack._outputs.web.output:output_from_url",
     "kvs": "backpack.kvs.app_output:output_from_url",
-    "rtsp": "backpack.rtsp.app_output:output_from_url",
-    "rtsps": "backpack.rtsp.app_output:output_from_url",
+    "rtsp": "backpack._outputs.rtsp.output:output_from_url",
+    "rtsps": "backpack._outputs.rtsp.output:output_from_url",
 }
 
 

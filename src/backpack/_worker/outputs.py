@@ -140,7 +140,7 @@ def _open_output(
     if kind in ("rtsp", "web"):
         return _Mount(board, description["server"], description["path"], source)
     if kind == "gstreamer":
-        from backpack.push.output import GstOutput  # noqa: PLC0415
+        from backpack._outputs.gst.worker.stream import GstOutput  # noqa: PLC0415
 
         text, repeats = description["pipeline"], description["repeats"]
         return _opened(GstOutput(hub, text, repeats=repeats, on_news=line.news))

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from backpack._ipc.messages import OpenServer
     from backpack._media.output import Source
-    from backpack.rtsp.server import Server as RTSPServer
-    from backpack.web.server import Server as WebServer
+    from backpack._outputs.rtsp.worker.server import Server as RTSPServer
+    from backpack._outputs.web.worker.server import Server as WebServer
 
 __all__ = ["ServerBoard"]
 
@@ -221,13 +221,13 @@ class _Web(_Served):
 # Who serves over one of them does not need the other's library.
 def _make_server(order: OpenServer, on_news: Callable[[], None]) -> _Server:
     if order.kind == "rtsp":
-        from backpack.rtsp import server as rtsp  # noqa: PLC0415
-        from backpack.rtsp.settings import RTSPServerSettings  # noqa: PLC0415
+        from backpack._outputs.rtsp.settings import RTSPServerSettings  # noqa: PLC0415
+        from backpack._outputs.rtsp.worker import server as rtsp  # noqa: PLC0415
 
         return _RTSP(rtsp.Server(RTSPServerSettings.from_dict(order.settings), on_news=on_news))
     if order.kind == "web":
-        from backpack.web import server as web  # noqa: PLC0415
-        from backpack.web.settings import WebServerSettings  # noqa: PLC0415
+        from backpack._outputs.web.settings import WebServerSettings  # noqa: PLC0415
+        from backpack._outputs.web.worker import server as web  # noqa: PLC0415
 
         return _Web(web.Server(WebServerSettings.from_dict(order.settings), on_news=on_news))
     raise SettingsError(f"There is no server of the kind {order.kind!r}.")

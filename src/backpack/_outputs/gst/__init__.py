@@ -1,0 +1,1 @@
+"""Any GStreamer sink: what the application makes."""

@@ -1,0 +1,1 @@
+"""Any GStreamer sink, in the streaming process."""

@@ -1,0 +1,1 @@
+"""RTSP: what the application makes."""

@@ -1,0 +1,162 @@
+"""Listen for RTSP clients: the server as the application makes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from backpack._app.predecessor import RTSP_SERVER, OldNames
+from backpack._lib.addresses import is_loopback
+from backpack._lib.paths import check_mount_path
+from backpack._lib.tls import absolute_path
+from backpack._lib.validation import DEFAULT_MAX_VIEWERS, port_number
+from backpack._outputs.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
+from backpack._outputs.serving.kind import Kind
+from backpack._outputs.serving.server import ListeningServer
+from backpack.errors import SettingsError
+
+if TYPE_CHECKING:
+    import logging
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from backpack._ipc.messages import OpenServer
+
+__all__ = ["KIND", "RTSPServer"]
+
+KIND = Kind(
+    room="rtsp",
+    server="RTSP server",
+    class_name="RTSPServer",
+    article="an",
+    scheme="rtsp",
+    secure_scheme="rtsps",
+    port=DEFAULT_PORT,
+    secure_port=8322,
+    check_path=check_mount_path,
+)
+
+
+class RTSPServer(ListeningServer, OldNames):
+    """
+    Listen for RTSP clients, for any number of streams.
+
+    The server itself runs in the streaming process. It listens on this
+    machine's loopback address unless another one is named, and on no other:
+    not with its RTP ports either.
+
+    Every method may be called from any thread.
+
+    Args:
+        port: TCP port. 0: one that is free, told by `port` once started.
+        parent_logger: The logger that ours becomes a child of.
+        address: Address of this machine to listen on; ``"0.0.0.0"`` for all.
+        users: Names and passwords. Clients log in by digest authentication.
+        certificate: File with a TLS certificate (PEM), which makes it RTSPS.
+        key: File with the certificate's private key (PEM). None: it is in
+            the same file.
+        rtp_ports: First and last UDP port for RTP and RTCP. None: any.
+        allow_anonymous: Whether an address that others can reach may be
+            watched without logging in.
+        max_viewers: How many may watch at a time; who comes then is answered with 503.
+        required: Whether `start` raises where streaming cannot run at all.
+            Otherwise that is logged, and tried again.
+
+    Raises:
+        SettingsError: A value that cannot be, or an address that others can
+            reach while there are no users.
+
+    """
+
+    _kind: ClassVar[Kind] = KIND
+    _old_names = RTSP_SERVER
+
+    def __init__(  # noqa: PLR0913 - every setting has a name
+        self,
+        port: str | int = DEFAULT_PORT,
+        parent_logger: logging.Logger | None = None,
+        *,
+        address: str = "127.0.0.1",
+        users: Mapping[str, str] | None = None,
+        certificate: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
+        rtp_ports: tuple[int, int] | None = None,
+        allow_anonymous: bool = False,
+        max_viewers: int = DEFAULT_MAX_VIEWERS,
+        required: bool = False,
+    ) -> None:
+        # Path → launch text of a pipeline of the application's own.
+        self._launches: dict[str, str] = {}
+        settings = RTSPServerSettings(
+            address=address,
+            port=port_number(port),
+            users=dict(users or {}),
+            certificate=absolute_path(certificate),
+            key=absolute_path(key),
+            rtp_ports=rtp_ports,
+            allow_anonymous=allow_anonymous,
+            max_viewers=max_viewers,
+        )
+        super().__init__(settings, parent_logger, required=required)
+
+    @property
+    def streams(self) -> dict[str, str]:
+        """The paths that are served, each with its pipeline or an empty text."""
+        return {**dict.fromkeys(self._paths, ""), **self._launches}
+
+    def add_stream(self, mount_point: str, pipeline: str) -> None:
+        """
+        Serve a GStreamer pipeline of your own.
+
+        Args:
+            mount_point: The path, for example ``"/door"``.
+            pipeline: A pipeline as `gst-launch-1.0` takes it, whose payloader
+                has the name ``pay0``. It runs while somebody watches.
+
+        Raises:
+            SettingsError: No path, or one that is served already.
+
+        """
+        path = KIND.checked_path(mount_point)
+        with self._life:
+            if path in self._launches:
+                raise self._taken(path)
+            self._claim(path, self)
+            self._launches[path] = pipeline
+            self._send_launches()
+
+    def remove_stream(self, mount_point: str) -> None:
+        """
+        Serve a pipeline no longer.
+
+        Raises:
+            SettingsError: None is served there.
+
+        """
+        path = KIND.checked_path(mount_point)
+        with self._life:
+            if path not in self._launches:
+                raise SettingsError(f"No pipeline of add_stream() is served at {path!r}.")
+            del self._launches[path]
+            self._paths.pop(path, None)
+            self._send_launches()
+
+    def __repr__(self) -> str:
+        """Show the addresses of the streams."""
+        return f"<{type(self).__name__} streams=[{', '.join(self.urls())}]>"
+
+    def _announcement(self, hosts: Sequence[str]) -> str:
+        paths = list(self._paths) or ["/"]
+        where = ", ".join(self.url(path, host) for host in hosts for path in paths)
+        if all(is_loopback(host) for host in hosts):
+            # The one of panorama-backpack listened on every address.
+            return f"RTSP at {where}, for this machine only (address= names another address)"
+        return f"RTSP at {where}"
+
+    def _open_message(self, tenancy_id: int) -> OpenServer:
+        return replace(super()._open_message(tenancy_id), launches=dict(self._launches))
+
+    def _send_launches(self) -> None:
+        """Tell a running server its pipelines; it knows the ones it has."""
+        if self._is_open:
+            self._tenancy.send(self._open_message(self.id))

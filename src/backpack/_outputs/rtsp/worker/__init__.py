@@ -1,0 +1,1 @@
+"""RTSP in the streaming process: GStreamer's server, with limits of our own."""

@@ -1,0 +1,1 @@
+"""What servers that listen have in common, as the application holds them."""

@@ -1,0 +1,70 @@
+"""Stand at a path of a server: what such outputs have in common for the application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from backpack._outputs.serving.server import ListeningServer
+    from backpack.errors import BackpackError
+
+__all__ = ["ServedOutput"]
+
+ServerT = TypeVar("ServerT", bound="ListeningServer")
+
+
+class ServedOutput(Generic[ServerT]):
+    """
+    Serve a stream at one path of one server.
+
+    Args:
+        server: The server.
+        path: The path, with or without its slash.
+        starts_server: Whether the server runs exactly as long as streams need
+            it. False: the application starts and stops it.
+        required: Whether starting the server raises where nothing can stream.
+
+    Raises:
+        SettingsError: No stream can stand at this path.
+
+    """
+
+    def __init__(
+        self, server: ServerT, path: str, *, starts_server: bool, required: bool = False
+    ) -> None:
+        self.server = server
+        self.path = server._kind.checked_path(path)  # noqa: SLF001 - of this room
+        self._starts_server = starts_server
+        self._required = required
+        self._server_id = 0
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the streaming process needs."""
+        kind = self.server._kind  # noqa: SLF001
+        return {"kind": kind.room, "server": self._server_id, "path": self.path}
+
+    def hold(self) -> None:
+        """Take the path, and start the server where it is ours to start."""
+        self._server_id = self.server._hold(  # noqa: SLF001
+            self.path, self, start=self._starts_server, required=self._required
+        )
+
+    def release(self) -> None:
+        """Give the path back, and stop the server where nobody needs it."""
+        self.server._release(self.path, stop=self._starts_server)  # noqa: SLF001
+
+    @property
+    def failure(self) -> BackpackError | None:
+        """Why its server does not listen though the streaming process runs. None: it may."""
+        return self.server.failure
+
+    def tell_failure(self) -> None:
+        """Log `failure`, if there is one."""
+        self.server._tell_failure()  # noqa: SLF001 - of this room
+
+    def urls(self) -> list[str]:
+        """Return the addresses of this stream with all that lets people in; none if not served."""
+        if self.server._problem is not None:  # noqa: SLF001
+            return []
+        hosts = self.server._hosts()  # noqa: SLF001
+        return [self.server.url(self.path, host) for host in hosts]

@@ -1,0 +1,146 @@
+"""Show streams in browsers: the web server as the application makes it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, ClassVar
+
+from backpack._lib.tls import absolute_path
+from backpack._lib.validation import DEFAULT_MAX_VIEWERS, port_number
+from backpack._outputs.serving.kind import Kind
+from backpack._outputs.serving.server import ListeningServer
+from backpack._outputs.web.settings import (
+    DEFAULT_PORT,
+    WebServerSettings,
+    check_stream_path,
+)
+
+if TYPE_CHECKING:
+    import logging
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["KIND", "WebServer", "new_token"]
+
+KIND = Kind(
+    room="web",
+    server="web server",
+    class_name="WebServer",
+    article="a",
+    scheme="http",
+    secure_scheme="https",
+    port=DEFAULT_PORT,
+    secure_port=8443,
+    check_path=check_stream_path,
+)
+
+_TOKEN_BYTES = 24
+"""192 bits, 32 characters: nobody guesses that, however fast they may try."""
+
+
+def new_token() -> str:
+    """Make a token. A server that is given one does not tell it: its maker does."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+class WebServer(ListeningServer):
+    """
+    Show any number of streams in browsers, over one TCP port.
+
+    The server itself runs in the streaming process. It listens on this
+    machine's loopback address unless another one is named. Who opens the
+    address that `url` gives may watch: it carries a token that is made here,
+    and so outlives every streaming process.
+
+    Every method may be called from any thread.
+
+    Args:
+        port: TCP port. 0: one that is free, told by `port` once started.
+        parent_logger: The logger that ours becomes a child of.
+        address: Address of this machine to listen on; ``"0.0.0.0"`` for all.
+        token: What lets people in. None: one is made.
+        users: Names and passwords, another way in.
+        certificate: File with a TLS certificate (PEM), which makes it HTTPS.
+        key: File with the certificate's private key (PEM). None: it is in
+            the same file.
+        allow_anonymous: Whether anybody who reaches the address may watch. No
+            token is made then.
+        allowed_hosts: Names, beside this machine's own, under which browsers
+            may ask for it.
+        max_viewers: How many may watch at a time.
+        udp_ports: First and last UDP port for WebRTC. None: any.
+        required: Whether `start` raises where streaming cannot run at all.
+            Otherwise that is logged, and tried again.
+
+    Raises:
+        SettingsError: A value that cannot be.
+
+    """
+
+    _kind: ClassVar[Kind] = KIND
+    _has_secret_address: ClassVar[bool] = True
+    _settings: WebServerSettings
+
+    def __init__(  # noqa: PLR0913 - every setting has a name
+        self,
+        port: str | int = DEFAULT_PORT,
+        parent_logger: logging.Logger | None = None,
+        *,
+        address: str = "127.0.0.1",
+        token: str | None = None,
+        users: Mapping[str, str] | None = None,
+        certificate: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
+        allow_anonymous: bool = False,
+        allowed_hosts: Iterable[str] = (),
+        max_viewers: int = DEFAULT_MAX_VIEWERS,
+        udp_ports: tuple[int, int] | None = None,
+        required: bool = False,
+    ) -> None:
+        # One that was given is known already, and is never told again.
+        self._tells_token = token is None
+        if token is None and not allow_anonymous:
+            token = new_token()
+        settings = WebServerSettings(
+            address=address,
+            port=port_number(port),
+            token=token,
+            users=dict(users or {}),
+            certificate=absolute_path(certificate),
+            key=absolute_path(key),
+            allow_anonymous=allow_anonymous,
+            # A plain text would come apart into letters.
+            allowed_hosts=(allowed_hosts,)
+            if isinstance(allowed_hosts, str)
+            else tuple(allowed_hosts),
+            max_viewers=max_viewers,
+            udp_ports=udp_ports,
+        )
+        super().__init__(settings, parent_logger, required=required)
+
+    @property
+    def token(self) -> str | None:
+        """What lets people in. None: anybody may watch."""
+        return self._settings.token
+
+    @property
+    def streams(self) -> list[str]:
+        """The paths that are shown."""
+        return list(self._paths)
+
+    def url(self, path: str = "/", host: str | None = None) -> str:
+        """Give the address of the list, or of one stream, complete with the token."""
+        secret = "" if self.token is None else f"?token={self.token}"
+        return f"{super().url(path, host)}{secret}"
+
+    def __repr__(self) -> str:
+        """Show where it listens, and not its token."""
+        return f"<{type(self).__name__} {self._origin()} streams={self.streams}>"
+
+    def _announcement(self, hosts: Sequence[str]) -> str:
+        # As Jupyter does: nobody else knows a token that was just made. Once, so that a log
+        # that is kept does not get it with every start.
+        if not self._tells_token:
+            return ""
+        self._tells_token = False
+        return f"watch at {self.url('/', hosts[0])}"

@@ -1,0 +1,64 @@
+"""Show one stream on a web server of the application's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backpack._outputs.web.output import WebOutput
+from backpack.spyglass import SpyGlass
+
+if TYPE_CHECKING:
+    import logging
+
+    from backpack._outputs.web.server import WebServer
+
+__all__ = ["WebSpyGlass"]
+
+
+class WebSpyGlass(SpyGlass):
+    """
+    Show one stream on a web server that the application starts and stops.
+
+    ::
+
+        server = WebServer(8080)
+        door = WebSpyGlass(server, "/door")
+        door.start_streaming()
+        server.start()
+        print(server.url("/door"))
+
+    Args:
+        server: The server; it may show any number of streams.
+        path: The path of the stream.
+        parent_logger: As in `SpyGlass`.
+        gst_log_file: As in `SpyGlass`.
+        gst_log_level: As in `SpyGlass`.
+        dotenv_path: As in `SpyGlass`.
+        settings: The other settings of `SpyGlass`.
+
+    Raises:
+        SettingsError: A path or value that cannot be.
+
+    """
+
+    def __init__(
+        self,
+        server: WebServer,
+        path: str,
+        parent_logger: logging.Logger | None = None,
+        gst_log_file: str | None = None,
+        gst_log_level: str | int | None = None,
+        dotenv_path: str | None = None,
+        **settings: Any,  # noqa: ANN401 - checked by SpyGlass
+    ) -> None:
+        output = WebOutput(server, path, starts_server=False)
+        super().__init__(
+            output,
+            parent_logger=parent_logger,
+            gst_log_file=gst_log_file,
+            gst_log_level=gst_log_level,
+            dotenv_path=dotenv_path,
+            **settings,
+        )
+        self.server = server
+        self.path = output.path

@@ -1,0 +1,306 @@
+"""Carry one stream from its hub to everybody who watches it in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from backpack._outputs.web.worker.jpeg import captured_ns
+from backpack._outputs.web.worker.protocol import Format, pack, read_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.hub import Hub
+    from backpack._outputs.web.worker.bridge import Crossing
+    from backpack._outputs.web.worker.viewer import Session
+
+    Numbers = Callable[[], dict[str, Any]]
+    Snapshot = Callable[[int, Callable[[bytes | None], None]], None]
+
+__all__ = ["Guest", "Mount"]
+
+STILL_AFTER_SECONDS = 3.0
+"""Without a new frame for so long a stream stands still."""
+
+STILL_UNWATCHED_SECONDS = 8.0
+"""The same while nobody watches: then the gate lets a frame through in five seconds."""
+
+SNAPSHOT_SECONDS = 0.15
+"""How old a snapshot may be that somebody else has just asked for."""
+
+LOOK_SECONDS = 2.5
+"""How long a stream that nobody watches is taken for what its last snapshot was."""
+
+ANSWER_SECONDS = 5.0
+
+_SMALL = 32
+
+_Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
+
+
+class Guest(Protocol):
+    """One who watches without a session here, over WebRTC."""
+
+    @property
+    def lost(self) -> int:
+        """Count the pictures that it was too slow for."""
+
+
+class Mount:
+    """
+    One stream at one path: a single reader of its hub, whoever watches.
+
+    Each picture crosses to asyncio's thread once and is written once, however
+    many there are. What is not said to run elsewhere runs on asyncio's thread.
+
+    Args:
+        path: The path.
+        hub: The stream.
+        numbers: Gives the stream's numbers. Called on the main thread.
+        snapshot: Makes a JPEG of the newest frame. Called on the main thread.
+        crossing: The way between the threads.
+
+    """
+
+    takes_repeats = True
+
+    def __init__(
+        self, path: str, hub: Hub, numbers: Numbers, snapshot: Snapshot, crossing: Crossing
+    ) -> None:
+        self.path = path
+        self.hub = hub
+        self._numbers = numbers
+        self._snapshot = snapshot
+        self._crossing = crossing
+        # Replaced, never changed: the main thread counts it.
+        self._audience: tuple[Session, ...] = ()
+        self._guests: tuple[Guest, ...] = ()
+        # Who looks at frames one by one, for whom nothing has to be encoded.
+        self.lookers = 0
+        self._sequence = 0
+        self._state = "waiting"
+        # When the newest put frame was captured, since the epoch; None: not known.
+        self._newest_wall_ns: int | None = None
+        self._format: Format | None = None
+        self._key_frame_sets = b""
+        # Width → a snapshot that is being made, or was a moment ago.
+        self._shots: dict[int, tuple[float, asyncio.Future[bytes | None]]] = {}
+        # When a snapshot last told how old the newest frame is.
+        self._looked = -LOOK_SECONDS
+        # Kept: asyncio itself holds its tasks but weakly.
+        self._search: asyncio.Future[None] | None = None
+        self._lost_of_gone = 0
+        self._skips_of_gone = 0
+
+    # --- any thread -------------------------------------------------------------
+
+    def push(self, unit: AccessUnit) -> None:
+        """Take a picture from the encoder's thread."""
+        self._crossing.call(self._on_unit, unit)
+
+    def on_lost(self, error: Exception) -> None:
+        """Hear that the hub has let us go: the loop is closed, or this is a bug."""
+        _log.debug("%s gets no more pictures: %s", self.path, error)
+
+    @property
+    def viewers(self) -> int:
+        """Count who gets pictures now."""
+        return len(self._audience) + len(self._guests) + self.lookers
+
+    @property
+    def _takes_pictures(self) -> bool:
+        return bool(self._audience or self._guests)
+
+    @property
+    def lost(self) -> int:
+        """Count the pictures that viewers were too slow for."""
+        of_guests = sum(guest.lost for guest in self._guests)
+        return self._lost_of_gone + of_guests + sum(one.flow.lost for one in self._audience)
+
+    @property
+    def skips(self) -> int:
+        """Count how often a viewer fell behind."""
+        return self._skips_of_gone + sum(session.flow.skips for session in self._audience)
+
+    # --- the audience -----------------------------------------------------------
+
+    def hello(self) -> dict[str, Any]:
+        """Say what a page must know first."""
+        shape = self._format
+        return {
+            "type": "hello",
+            "path": self.path,
+            **self.state(),
+            "codec": None if shape is None else shape.codec,
+            "width": 0 if shape is None else shape.width,
+            "height": 0 if shape is None else shape.height,
+        }
+
+    def join(self, session: Session) -> None:
+        """Give a session pictures from now on, the first of them at once."""
+        is_first = not self._takes_pictures
+        self._audience = (*self._audience, session)
+        session.say(self.hello())
+        self._attach(is_first=is_first)
+
+    def leave(self, session: Session) -> None:
+        """Give a session no more pictures."""
+        if session not in self._audience:
+            return
+        self._audience = tuple(one for one in self._audience if one is not session)
+        self._lost_of_gone += session.flow.lost
+        self._skips_of_gone += session.flow.skips
+        session.flow.lost = session.flow.skips = 0
+        self._detach()
+
+    def welcome(self, guest: Guest) -> None:
+        """Count a guest, and have frames come."""
+        is_first = not self._takes_pictures
+        self._guests = (*self._guests, guest)
+        self._attach(is_first=is_first)
+
+    def dismiss(self, guest: Guest) -> None:
+        """Count a guest out again."""
+        self._guests = tuple(one for one in self._guests if one is not guest)
+        self._lost_of_gone += guest.lost
+        self._detach()
+
+    def _attach(self, *, is_first: bool) -> None:
+        if is_first:
+            self.hub.attach(self)
+        else:
+            self.hub.request_picture()
+
+    def _detach(self) -> None:
+        if not self._takes_pictures:
+            self.hub.detach(self)
+
+    def end(self) -> None:
+        """Be mounted no longer; the sessions are told by the site."""
+        if self._takes_pictures:
+            self.hub.detach(self)
+
+    # --- pictures ---------------------------------------------------------------
+
+    def _on_unit(self, unit: AccessUnit) -> None:
+        self._sequence += 1
+        if unit.key:
+            self._note_format(unit)
+        if unit.number and not unit.repeat:
+            self._newest_wall_ns = unit.wall_ns
+        self._note_state(unit)
+        message = pack(unit, self._sequence)
+        for session in self._audience:
+            session.offer(message, self._sequence, unit.pts_ns // 1000, key=unit.key)
+
+    def _note_format(self, unit: AccessUnit) -> None:
+        # Parameter sets come first and hardly ever change: they are read when they do.
+        sets = unit.data[:64]
+        if sets == self._key_frame_sets:
+            return
+        self._key_frame_sets = sets
+        shape = read_format(unit.data)
+        if shape is not None and shape != self._format:
+            self._format = shape
+            said = {
+                "type": "format",
+                "codec": shape.codec,
+                "width": shape.width,
+                "height": shape.height,
+            }
+            self._broadcast(said)
+
+    def _note_state(self, unit: AccessUnit) -> None:
+        state = "live"
+        if not unit.number:
+            state = "waiting"
+        elif unit.repeat and self._is_still(STILL_AFTER_SECONDS):
+            state = "still"
+        if state != self._state:
+            self._state = state
+            self._broadcast({"type": "state", **self.state()})
+            if state == "still" and self._newest_wall_ns is None:
+                self._search = asyncio.ensure_future(self._find_age())
+
+    async def _find_age(self) -> None:
+        """Ask a snapshot for the age: who came to a silent application has seen no new frame."""
+        if await self.shot(_SMALL) is not None:
+            self._broadcast({"type": "state", **self.state()})
+
+    def _broadcast(self, message: dict[str, Any]) -> None:
+        for session in self._audience:
+            session.say(message)
+
+    def _is_still(self, after_seconds: float) -> bool:
+        age = self._age()
+        return age is None or age > after_seconds
+
+    def _age(self) -> float | None:
+        if self._newest_wall_ns is None:
+            return None
+        return max(0.0, (time.time_ns() - self._newest_wall_ns) / 1e9)
+
+    def state(self) -> dict[str, Any]:
+        """Say whether frames come: waiting, live or still, and how old the newest one is."""
+        state = self._state
+        age = self._age()
+        if not self._takes_pictures and age is not None:
+            state = "still" if self._is_still(STILL_UNWATCHED_SECONDS) else "live"
+        return {"state": state, "age_ms": None if age is None else round(age * 1000)}
+
+    # --- what the main thread is asked for --------------------------------------
+
+    async def numbers(self) -> dict[str, Any]:
+        """Give the stream's numbers, none where the main thread does not answer."""
+        numbers = self._numbers
+        asked: asyncio.Future[dict[str, Any]] = self._crossing.ask(lambda answer: answer(numbers()))
+        return await self._answer(asked) or {}
+
+    async def look(self) -> None:
+        """Find out how old the newest frame is, where neither viewers nor thumbnails have."""
+        if not self._takes_pictures and time.monotonic() - self._looked > LOOK_SECONDS:
+            await self.shot(_SMALL)
+
+    async def shot(self, width: int) -> bytes | None:
+        """
+        Give a JPEG of the newest frame, at most so wide; None where there is none.
+
+        Those who ask for the same at the same time share one.
+        """
+        now = time.monotonic()
+        self._shots = {
+            wide: (made, future)
+            for wide, (made, future) in self._shots.items()
+            if now - made < (SNAPSHOT_SECONDS if future.done() else ANSWER_SECONDS)
+        }
+        if width not in self._shots:
+            snapshot = self._snapshot
+            asked: asyncio.Future[bytes | None] = self._crossing.ask(
+                lambda answer: snapshot(width, answer)
+            )
+            self._shots[width] = (now, asked)
+        made = await self._answer(asyncio.shield(self._shots[width][1]))
+        if made is None:
+            # There may be one in a moment.
+            self._shots.pop(width, None)
+            return None
+        self._looked = now
+        taken_ns = captured_ns(made)
+        if taken_ns is not None:
+            self._newest_wall_ns = taken_ns
+        return made
+
+    async def _answer(self, asked: asyncio.Future[_Result]) -> _Result | None:
+        try:
+            return await asyncio.wait_for(asked, ANSWER_SECONDS)
+        except asyncio.TimeoutError:
+            _log.warning("%s: the main thread has not answered in time.", self.path)
+        except Exception:  # noqa: BLE001 - one stream's fault; the page shows the others
+            _log.exception("%s cannot be asked.", self.path)
+        return None
