@@ -15,7 +15,7 @@ from benchmarks import frames, processes
 from benchmarks.bench import LINGER_SECONDS, Bench, Window, percentile
 from benchmarks.remote import Child
 from benchmarks.web_browser import INSECURE_HOST, at_host, browser
-from tests.web.relay import Relay
+from tests.outputs.web.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

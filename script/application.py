@@ -19,9 +19,9 @@ import numpy as np
 
 import backpack
 from backpack._app.frame import ring_view
-from backpack._app.timeline import Stamp
 from backpack._ipc.ring import Ring, RingReader, RingWriter
 from backpack._ipc.settings import PixelFormat
+from backpack._ipc.stamp import Stamp
 from backpack.errors import MissingDependencyError
 from backpack.spyglass import SpyGlass
 

@@ -27,7 +27,7 @@ from tests.apps import (
     streaming,
     watcher,
 )
-from tests.rtsp.ports import listens
+from tests.outputs.rtsp.ports import listens
 from tests.waiting import children, is_running, open_descriptors, wait_for
 
 if TYPE_CHECKING:

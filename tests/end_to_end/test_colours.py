@@ -12,12 +12,12 @@ import pytest
 from backpack._gst.gi import Gst
 from tests.apps import State, streaming
 from tests.caps import field
-from tests.media import COLOURS, patch, patches
+from tests.outputs.web.conftest import CHROMIUM
+from tests.outputs.web.firefox import FIREFOX, look
+from tests.outputs.web.screen import wait_picture
+from tests.pictures import COLOURS, patch, patches
 from tests.streams import launch
 from tests.waiting import wait_for
-from tests.web.conftest import CHROMIUM
-from tests.web.firefox import FIREFOX, look
-from tests.web.screen import wait_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

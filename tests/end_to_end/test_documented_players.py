@@ -16,7 +16,7 @@ import pytest
 
 from backpack.push import GstSink
 from tests.apps import putting, streaming
-from tests.push.far_sides import free_port, listening
+from tests.outputs.gst.far_sides import free_port, listening
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from backpack.kvs import KVSSpyGlass
 from backpack.spyglass import SpyGlass
 from tests.apps import frame, putting
 from tests.end_to_end.kvs import REGION
-from tests.rtsp.conftest import make_certificate
+from tests.outputs.rtsp.conftest import make_certificate
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:

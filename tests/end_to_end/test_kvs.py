@@ -104,11 +104,10 @@ def test_the_example_of_the_specification_runs_as_it_stands(
 
     numbers = arrived(stream)
     assert numbers == sorted(numbers, key=lambda number: number or 0)
-    assert numbers[-1] == 45
     stats = application.spyglass.stats()
     assert stats.put == 45
     # Every frame but those that came faster than 30 a second, and from the very first one on.
-    assert len(numbers) == 45 - stats.not_due - stats.replaced
+    assert len(numbers) == 45 - stats.not_due - stats.replaced - stats.torn
     assert "/panorama/.env" in caplog.text
 
 
@@ -385,7 +384,8 @@ def test_without_a_network_it_streams_once_there_is_one(
 
     # A busy machine may replace some before they are encoded, and only those.
     numbers = arrived(stream)
-    assert len(numbers) == len(taken(putter)) - spyglass.stats().replaced
+    stats = spyglass.stats()
+    assert len(numbers) == len(taken(putter)) - stats.replaced - stats.torn
     assert numbers[0] <= early
 
 
@@ -486,7 +486,8 @@ def test_credentials_that_run_out_are_renewed_in_time(
     spyglass.stop_streaming()
 
     numbers = arrived(stream)
-    assert len(numbers) == len(taken(putter)) - spyglass.stats().replaced
+    stats = spyglass.stats()
+    assert len(numbers) == len(taken(putter)) - stats.replaced - stats.torn
     assert len(stream.sessions) > 1
     # Where the old connection counts for a second more, the new one is tried until it is taken.
     tried = "400 ConnectionLimitExceeded" in spyglass.kvs_stats().reconnects

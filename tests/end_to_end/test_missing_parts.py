@@ -16,8 +16,8 @@ import pytest
 from backpack.errors import MissingDependencyError
 from tests.apps import SOURCE
 from tests.missing import can_hide, without
-from tests.rtsp.conftest import make_certificate
-from tests.webrtc.offers import CHROMIUM
+from tests.outputs.rtsp.conftest import make_certificate
+from tests.outputs.web.worker.webrtc.offers import CHROMIUM
 
 pytestmark = pytest.mark.skipif(
     not can_hide(), reason="this machine lets no overlay be mounted in a namespace"

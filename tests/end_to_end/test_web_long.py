@@ -12,10 +12,10 @@ import pytest
 from backpack.web import WebServer, WebSpyGlass
 from tests.end_to_end.long import SOAK_SECONDS, camera, memory, scaled
 from tests.numbered import BLOCK, CHECK_BITS, NUMBER_BITS, _check
+from tests.outputs.web.conftest import browser, open_page  # noqa: F401 - fixtures
+from tests.outputs.web.relay import Relay
+from tests.outputs.web.screen import _READ, until, wait_picture
 from tests.waiting import wait_for
-from tests.web.conftest import browser, open_page  # noqa: F401 - fixtures
-from tests.web.relay import Relay
-from tests.web.screen import _READ, until, wait_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rtsp.conftest import make_certificate
+from tests.outputs.rtsp.conftest import make_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path

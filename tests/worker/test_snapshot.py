@@ -16,7 +16,7 @@ from backpack._ipc.settings import PixelFormat
 from backpack._media.picture import CleanPicture, Picture, Redaction
 from backpack._worker.snapshot import Snapshots
 from backpack.errors import PipelineError
-from tests.media import COLOURS, FORMATS, patch, patches
+from tests.pictures import COLOURS, FORMATS, patch, patches
 from tests.waiting import open_descriptors, threads_named, wait_for
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from backpack._worker.encoding import colour
 from backpack._worker.encoding.colour import LibyuvConverter, Rect, fit, load_libyuv
 from backpack._worker.encoding.raw import RawConverter
 from backpack.errors import MissingDependencyError, PipelineError
-from tests.media import picture_of
+from tests.pictures import picture_of
 
 
 def converted(frame: Any, width: int, height: int, raw_format: str = "I420") -> Any:

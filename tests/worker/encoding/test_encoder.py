@@ -13,7 +13,7 @@ from backpack._media.h264 import COLOUR, has_b_slices, nal_types, read_sps
 from backpack._worker.encoding.encoders import ENCODERS, find_spec
 from backpack.errors import EncoderError
 from tests.fakes import elements
-from tests.media import COLOURS, START_NS, Recorder, decode, noise, patch, patches
+from tests.pictures import COLOURS, START_NS, Recorder, decode, noise, patch, patches
 from tests.waiting import open_descriptors, wait_for
 
 if TYPE_CHECKING:

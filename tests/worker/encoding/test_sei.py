@@ -8,7 +8,7 @@ import pytest
 from backpack._media.h264 import nal_types, read_sps
 from backpack._worker.encoding.encoders import find_spec
 from backpack._worker.encoding.sei import REPEAT, SEI_UUID, with_user_data
-from tests.media import Recorder, patches
+from tests.pictures import Recorder, patches
 
 KEY = bytes.fromhex("00000001 0910 00000001 6742 00000001 68ce 000001 65b8")
 DELTA = bytes.fromhex("00000001 41b8")

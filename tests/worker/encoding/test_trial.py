@@ -212,7 +212,7 @@ def test_a_stopped_process_is_no_hung_encoder() -> None:
     """After SIGSTOP for longer than the limit, encoding goes on."""
     code = (
         "import sys; sys.path[:0] = sys.argv[1:3]\n"
-        "from tests.media import Recorder, noise\n"
+        "from tests.pictures import Recorder, noise\n"
         "from backpack._worker.encoding.encoders import find_spec\n"
         "frame = noise(1920, 1080, 1)[0]\n"
         "recorder = Recorder(find_spec('x264enc'), 1920, 1080)\n"
