@@ -160,6 +160,7 @@ def test_a_sink_that_fails_is_started_again_and_the_others_go_on(
         encoded = spyglass.stats().encoded
         wait_for(lambda: spyglass.stats().encoded > encoded + 10)
         assert spyglass.state is State.STREAMING
+        wait_for(lambda: "refused" in caplog.text)
         with socket.create_server(address) as server:
             server.settimeout(PATIENCE)
             connection, _ = server.accept()
@@ -167,7 +168,6 @@ def test_a_sink_that_fails_is_started_again_and_the_others_go_on(
         connection.settimeout(PATIENCE)
         assert connection.recv(4, socket.MSG_WAITALL) == b"\0\0\0\1"
     connection.close()
-    assert "refused" in caplog.text
     assert len(probe(path)) > 20
 
 
