@@ -328,7 +328,16 @@ def _tunnel_of(client: GstRtspServer.RTSPClient, answers: Gio.Socket | None) -> 
 
 def _weakly(one: GstRtspServer.RTSPClient | GstRtspServer.RTSPMedia) -> Callable[[], Any]:
     """Return a function that returns the object, or None once it has been freed."""
-    return one.weak_ref()
+    reference = one.weak_ref()
+
+    def get() -> Any:  # noqa: ANN401 - either of the two
+        try:
+            return reference()
+        except TypeError:
+            # It is being freed at this moment, on its own thread: PyGObject finds no class for it.
+            return None
+
+    return get
 
 
 def _session_media(client: GstRtspServer.RTSPClient) -> list[GstRtspServer.RTSPSessionMedia]:
