@@ -50,3 +50,16 @@ def test_at_rest_only_what_was_counted_stays() -> None:
 def test_what_has_no_name_is_left_out() -> None:
     """A number that a later version tells does no harm."""
     assert as_stats({"put": 5, "novel": 1}) == Stats(put=5)
+
+
+def test_every_output_tells_the_same_before_its_first_report_as_after_it() -> None:
+    """Who asks for trouble or viewers at once finds none, and no KeyError."""
+    assert StreamNumbers().outputs(2) == [{"viewers": 0, "lost": 0, "trouble": ""}] * 2
+
+
+def test_at_rest_no_output_has_viewers() -> None:
+    """As the stream has none."""
+    numbers = StreamNumbers()
+    numbers.report({**REPORT, "outputs": [{"viewers": 2, "lost": 1, "trouble": ""}]})
+    numbers.rest()
+    assert numbers.outputs(1) == [{"viewers": 0, "lost": 1, "trouble": ""}]

@@ -18,6 +18,9 @@ _COUNTERS = ("encoded", "repeated", "replaced", "torn", "lost")
 _AT_REST: dict[str, Any] = {"viewers": 0, "fps": 0.0, "bitrate_kbps": 0.0, "encoder": None}
 """What holds of a stream that is not open."""
 
+_UNTOLD: dict[str, Any] = {"viewers": 0, "lost": 0, "trouble": ""}
+"""What every output tells, until the streaming process has told something else of it."""
+
 
 class StreamNumbers:
     """
@@ -47,7 +50,8 @@ class StreamNumbers:
 
     def rest(self) -> None:
         """Keep what was counted; at the moment nothing is encoded, for nobody."""
-        self._report = {**self._report, **_AT_REST}
+        outputs = [{**one, "viewers": 0} for one in self._report.get("outputs", [])]
+        self._report = {**self._report, **_AT_REST, "outputs": outputs}
 
     @property
     def video_size(self) -> tuple[int, int] | None:
@@ -66,6 +70,7 @@ class StreamNumbers:
         told = [*self._report.get("outputs", []), *({} for _ in range(count))][:count]
         return [
             {
+                **_UNTOLD,
                 **{name: value for name, value in one.items() if name != "counters"},
                 **_added(self._carried_of_outputs.get(place, {}), one.get("counters", {})),
             }
