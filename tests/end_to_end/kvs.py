@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from backpack._outputs.kvs.credentials import Credentials
 from backpack.kvs import KVSCredentialsHandler, KVSSpyGlass
-from backpack.kvs.credentials import Credentials
 from tests.kvs_server.decoding import frame_numbers
 from tests.kvs_server.signature import Key
 

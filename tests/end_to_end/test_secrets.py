@@ -16,13 +16,13 @@ import pytest
 
 from backpack._app.shared_supervisor import shared_supervisor
 from backpack._ipc import channel
+from backpack._outputs.kvs.credentials import Credentials
 from backpack.kvs import (
     KVSCredentialsHandler,
     KVSFileCredentialsHandler,
     KVSInlineCredentialsHandler,
     KVSSpyGlass,
 )
-from backpack.kvs.credentials import Credentials
 from tests.kvs_server.faults import HttpError
 from tests.kvs_server.server import KVSServer
 from tests.kvs_server.signature import Key

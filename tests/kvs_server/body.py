@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from backpack.kvs.producer import mkv
-from tests.kvs.producer.video import START_WALL_NS, pictures
+from backpack._outputs.kvs.worker.producer import matroska as mkv
+from tests.outputs.kvs.worker.producer.video import START_WALL_NS, pictures
 
 __all__ = ["BEGIN_MS", "UID", "cluster", "header"]
 

@@ -11,7 +11,7 @@ from tests.kvs_server.server import KVSServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GOLDEN = Path(__file__).parent.parent / "kvs" / "producer" / "golden"
+GOLDEN = Path(__file__).parents[1] / "outputs/kvs/worker/producer/golden"
 
 
 @pytest.fixture

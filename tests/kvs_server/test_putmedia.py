@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack.kvs.producer import mkv
+from backpack._outputs.kvs.worker.producer import matroska as mkv
 from tests.kvs_server.body import BEGIN_MS, cluster, header
 from tests.kvs_server.client import HandClient, put_media_headers
 from tests.kvs_server.decoding import frame_numbers, packets

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.kvs.producer import mkv
-from tests.kvs.producer.video import pictures
+from backpack._outputs.kvs.worker.producer import matroska as mkv
 from tests.kvs_server.body import BEGIN_MS, cluster, header
 from tests.kvs_server.decoding import decoded, frame_numbers
 from tests.kvs_server.ebml import MkvError, MkvReader
 from tests.kvs_server.rules import FragmentRules, Violation
 from tests.kvs_server.streams import Session, Stream
+from tests.outputs.kvs.worker.producer.video import pictures
 
 if TYPE_CHECKING:
     from tests.kvs_server.streams import Fragment

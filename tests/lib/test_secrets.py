@@ -9,7 +9,7 @@ import traceback
 
 import pytest
 
-from backpack.kvs.credentials import Secret
+from backpack._outputs.kvs.credentials import Secret
 
 TEXT = "wJalrXUtnFEMI"
 

@@ -8,14 +8,14 @@ from backpack._ipc.settings import StreamSettings
 from backpack._media.hub import Hub
 from backpack._media.output import OpenOutput, Source
 from backpack._outputs.gst.worker.stream import GstOutput
+from backpack._outputs.kvs.worker.kvssink.output import KVSSinkOutput
 from backpack._worker.outputs import open_outputs
 from backpack._worker.servers import ServerBoard
 from backpack.errors import OutputError
-from backpack.kvs.sink.output import KVSSinkOutput
 from backpack.push import GstSink
 from backpack.spyglass import SpyGlass
 from tests.apps import State, frame, nothing_left_behind, streaming, watcher
-from tests.kvs.producer.video import unit
+from tests.outputs.kvs.worker.producer.video import unit
 from tests.waiting import open_descriptors, wait_for
 
 

@@ -76,7 +76,7 @@ class Correspondent(Output, Protocol):
 _SCHEMES = {
     "http": "backpack._outputs.web.output:output_from_url",
     "https": "backpack._outputs.web.output:output_from_url",
-    "kvs": "backpack.kvs.app_output:output_from_url",
+    "kvs": "backpack._outputs.kvs.output:output_from_url",
     "rtsp": "backpack._outputs.rtsp.output:output_from_url",
     "rtsps": "backpack._outputs.rtsp.output:output_from_url",
 }

@@ -145,14 +145,14 @@ def _open_output(
         text, repeats = description["pipeline"], description["repeats"]
         return _opened(GstOutput(hub, text, repeats=repeats, on_news=line.news))
     if kind == "kvs":
-        from backpack.kvs.upload.output import KVSUpload  # noqa: PLC0415
-        from backpack.kvs.upload.settings import UploadSettings  # noqa: PLC0415
+        from backpack._outputs.kvs.settings import UploadSettings  # noqa: PLC0415
+        from backpack._outputs.kvs.worker.stream import KVSUpload  # noqa: PLC0415
 
         upload = UploadSettings.from_dict(description)
         return _opened(KVSUpload(hub, upload, say=line.say, on_news=line.news))
     if kind == "kvssink":
-        from backpack.kvs.sink.output import KVSSinkOutput  # noqa: PLC0415
-        from backpack.kvs.sink.settings import SinkSettings  # noqa: PLC0415
+        from backpack._outputs.kvs.worker.kvssink.output import KVSSinkOutput  # noqa: PLC0415
+        from backpack._outputs.kvs.worker.kvssink.settings import SinkSettings  # noqa: PLC0415
 
         # What it has to have room for.
         video = {"fps": settings.max_fps, "bitrate_kbps": settings.bitrate_kbps}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from backpack._gst.elements import ELEMENTS
 from backpack._ipc.interpreter import candidates
 from backpack._lib.packages import PACKAGES, packages_for
+from backpack._outputs.kvs.worker.kvssink.probe import probe_element
 from backpack._version import VERSION
 from backpack.cli.advice import advice_for
 from backpack.cli.conflicts import disturbing_variables, other_owners
@@ -23,7 +24,6 @@ from backpack.cli.install import install, install_line
 from backpack.cli.needs import ALL_ELEMENTS
 from backpack.cli.report import render
 from backpack.errors import SettingsError
-from backpack.kvs.sink.probe import probe_element
 
 if TYPE_CHECKING:
     import argparse

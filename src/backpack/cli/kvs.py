@@ -12,7 +12,7 @@ from backpack.cli.serve import refuse_disabled
 if TYPE_CHECKING:
     import argparse
 
-    from backpack.kvs.check import Finding
+    from backpack._outputs.kvs.check import Finding
 
 __all__ = ["run"]
 
@@ -36,9 +36,9 @@ def run(asked: argparse.Namespace) -> int:
     """
     refuse_disabled()
     # Only now: `--help` and wrong options need no numpy.
+    from backpack._outputs.kvs.check import Check, Verdict  # noqa: PLC0415
     from backpack.cli.scene import SceneSource  # noqa: PLC0415
     from backpack.kvs import KVSSpyGlass  # noqa: PLC0415
-    from backpack.kvs.check import Check, Verdict  # noqa: PLC0415
 
     works = True
     # What the library logs meanwhile says the same, and less of it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+from backpack._outputs.kvs.output import KVSOutput
 from backpack.errors import BackpackError
-from backpack.kvs.app_output import KVSOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,17 +12,17 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backpack.kvs.app_output import KVSOutput
-    from backpack.kvs.credentials import (
+    from backpack._outputs.kvs.credentials import (
         KVSCredentialsHandler,
         KVSEnvironmentCredentialsHandler,
         KVSFileCredentialsHandler,
         KVSInlineCredentialsHandler,
         KVSIoTCredentialsHandler,
     )
-    from backpack.kvs.spyglass import KVSSpyGlass
-    from backpack.kvs.spyglass import KVSSpyGlass as KVSSkyLine  # noqa: F401
-    from backpack.kvs.stats import KVSStats
+    from backpack._outputs.kvs.output import KVSOutput
+    from backpack._outputs.kvs.spyglass import KVSSpyGlass
+    from backpack._outputs.kvs.spyglass import KVSSpyGlass as KVSSkyLine  # noqa: F401
+    from backpack._outputs.kvs.stats import KVSStats
 
 __all__ = [
     "KVSCredentialsHandler",
@@ -36,14 +36,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "KVSCredentialsHandler": "backpack.kvs.credentials",
-    "KVSEnvironmentCredentialsHandler": "backpack.kvs.credentials",
-    "KVSFileCredentialsHandler": "backpack.kvs.credentials",
-    "KVSInlineCredentialsHandler": "backpack.kvs.credentials",
-    "KVSIoTCredentialsHandler": "backpack.kvs.credentials",
-    "KVSOutput": "backpack.kvs.app_output",
-    "KVSSpyGlass": "backpack.kvs.spyglass",
-    "KVSStats": "backpack.kvs.stats",
+    "KVSCredentialsHandler": "backpack._outputs.kvs.credentials",
+    "KVSEnvironmentCredentialsHandler": "backpack._outputs.kvs.credentials",
+    "KVSFileCredentialsHandler": "backpack._outputs.kvs.credentials",
+    "KVSInlineCredentialsHandler": "backpack._outputs.kvs.credentials",
+    "KVSIoTCredentialsHandler": "backpack._outputs.kvs.credentials",
+    "KVSOutput": "backpack._outputs.kvs.output",
+    "KVSSpyGlass": "backpack._outputs.kvs.spyglass",
+    "KVSStats": "backpack._outputs.kvs.stats",
 }
 
 

@@ -1,0 +1,281 @@
+"""Say where credentials come from: what an application gives a KVSSpyGlass."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backpack._app.predecessor import HANDLER, OldNames, tell_unused
+from backpack._outputs.kvs.credentials.botocore_chain import Chain
+from backpack._outputs.kvs.credentials.cache import Keeper
+from backpack._outputs.kvs.credentials.credentials import Credentials
+from backpack._outputs.kvs.credentials.file import CredentialsFile, write_environment
+from backpack._outputs.kvs.credentials.trouble import CredentialsError
+from backpack.errors import SettingsError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from backpack._outputs.kvs.credentials.botocore_chain import Session
+
+__all__ = [
+    "KVSCredentialsHandler",
+    "KVSEnvironmentCredentialsHandler",
+    "KVSFileCredentialsHandler",
+    "KVSInlineCredentialsHandler",
+]
+
+
+class KVSCredentialsHandler(OldNames):
+    """
+    Take AWS credentials from where boto3 takes them, and keep them fresh.
+
+    That is: the keys given here, else the session given here, else the
+    environment, profiles (SSO, processes and assumed roles included), and the
+    role of the container or machine. Nothing is looked up before streaming
+    starts, and then by a thread in the background. One handler may serve
+    several streams; its credentials are then got once for all of them.
+
+    To bring your own credentials, override `get_credentials`::
+
+        class FromVault(KVSCredentialsHandler):
+            def get_credentials(self):
+                found = vault.read("aws")
+                return Credentials.of(found.key, found.secret, found.token, found.expires_at)
+
+    What boto3's ``Session.get_credentials()`` gives does as well.
+    (With an ``__init__`` of your own, call ``super().__init__()`` in it.)
+
+    Args:
+        aws_access_key_id: Lasting credentials, for trying things out. Do not
+            write them into source code.
+        aws_secret_access_key: What belongs to it.
+        executor: Taken because the first version had it, and not used: the
+            thread is our own, and one that hangs holds nothing up.
+        parent_logger: Its child is logged to. None: `backpack.kvs.credentials`.
+        aws_session_token: What belongs to the keys if they are temporary.
+        session: Of boto3 or botocore.
+
+    Raises:
+        SettingsError: Half of a pair is given, or what is no key, or keys and
+            a session.
+
+    """
+
+    _old_names = HANDLER
+
+    def __init__(
+        self,
+        aws_access_key_id: str | None = None,
+        aws_secret_access_key: str | None = None,
+        executor: Executor | None = None,
+        parent_logger: logging.Logger | None = None,
+        *,
+        aws_session_token: str | None = None,
+        session: Session | None = None,
+    ) -> None:
+        super().__init__()
+        self.logger = logging.getLogger("backpack.kvs.credentials")
+        if parent_logger is not None:
+            self.logger = parent_logger.getChild(type(self).__name__)
+        if executor is not None:
+            tell_unused(self.logger, "executor", "credentials are got by a thread of our own")
+        self._static = _static(aws_access_key_id, aws_secret_access_key, aws_session_token)
+        if self._static is not None and session is not None:
+            raise SettingsError("Give either keys or a session.")
+        self._chain = Chain(session)
+        self._keeper = Keeper(self)
+
+    def get_credentials(self) -> Credentials:
+        """
+        Give fresh credentials. Override this to bring your own.
+
+        Called by a thread in the background, never twice at the same time, and
+        may take its time: meanwhile the credentials of before are used. It is
+        called again before what it gave runs out (every ten minutes if there
+        is a session token and no time of expiry), after an error with growing
+        pauses, and when AWS has refused what it gave.
+
+        Raises:
+            CredentialsError: There are none. Any other error does the same.
+
+        """
+        return self._static or self._chain.get()
+
+    def check_refresh(self) -> None:
+        """Do nothing: credentials are renewed by themselves. Deprecated."""
+        warnings.warn(  # deprecated in 1.0 - 2026-11-27
+            "check_refresh() is not needed any more: credentials are renewed by themselves.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+    def forget(self) -> None:
+        """Hear that AWS refused the credentials: `get_credentials` is called next."""
+        self._chain.forget()
+
+    @property
+    def keeper(self) -> Keeper:
+        """Give what keeps the credentials for all who share this handler."""
+        return self._keeper
+
+    def credentials_file(self, *, kvssink: bool) -> CredentialsFile | None:
+        """
+        Give the file through which the credentials are handed over.
+
+        Args:
+            kvssink: Whether AWS's producer is used, which reads one.
+
+        Returns:
+            Nothing is written before it is opened. None: there is none.
+
+        """
+        return CredentialsFile() if kvssink else None
+
+    @property
+    def by_environment(self) -> bool:
+        """Tell whether what is in that file belongs into kvssink's environment."""
+        return False
+
+    @property
+    def iot_certificate(self) -> dict[str, str] | None:
+        """Give what kvssink's ``iot-certificate`` holds. None: that is not where they come from."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class KVSInlineCredentialsHandler(KVSCredentialsHandler):
+    """
+    Use the credentials that are given here.
+
+    The original wrote them into the text of a pipeline; here they reach
+    kvssink in a file that only this user can read. Without keys it is as
+    `KVSCredentialsHandler`. The arguments are the same.
+    """
+
+
+class KVSEnvironmentCredentialsHandler(KVSCredentialsHandler):
+    """
+    Use the credentials given here, else those of the variables ``AWS_…``.
+
+    The variables are read when credentials are needed. kvssink gets them in
+    its environment, which it reads once: when temporary credentials run out,
+    it stops. So this is for lasting ones, or for the native producer. The
+    arguments are those of `KVSCredentialsHandler`, but for the session.
+    """
+
+    def __init__(
+        self,
+        aws_access_key_id: str | None = None,
+        aws_secret_access_key: str | None = None,
+        executor: Executor | None = None,
+        parent_logger: logging.Logger | None = None,
+        *,
+        aws_session_token: str | None = None,
+    ) -> None:
+        super().__init__(
+            aws_access_key_id,
+            aws_secret_access_key,
+            executor,
+            parent_logger,
+            aws_session_token=aws_session_token,
+        )
+
+    def get_credentials(self) -> Credentials:
+        """
+        Give them, read anew.
+
+        Raises:
+            CredentialsError: The variables are not set.
+
+        """
+        return self._static or _from_environment()
+
+    @property
+    def by_environment(self) -> bool:
+        """Say yes."""
+        return True
+
+    def credentials_file(self, *, kvssink: bool) -> CredentialsFile | None:
+        """Give one of variables, for the process that kvssink runs in; the native needs none."""
+        return CredentialsFile(form=write_environment) if kvssink else None
+
+
+class KVSFileCredentialsHandler(KVSCredentialsHandler):
+    """
+    Hand the credentials over in a file, which is rewritten minutes before they run out.
+
+    Args:
+        credentials_path: The file, readable by this user only. None: one in a
+            directory of its own, written for kvssink only and deleted after
+            streaming.
+        aws_access_key_id: This and what follows: see `KVSCredentialsHandler`.
+        aws_secret_access_key: See there.
+        executor: See there.
+        parent_logger: See there.
+        aws_session_token: See there.
+        session: See there.
+
+    Raises:
+        SettingsError: See there.
+
+    """
+
+    def __init__(
+        self,
+        credentials_path: str | os.PathLike[str] | None = None,
+        aws_access_key_id: str | None = None,
+        aws_secret_access_key: str | None = None,
+        executor: Executor | None = None,
+        parent_logger: logging.Logger | None = None,
+        *,
+        aws_session_token: str | None = None,
+        session: Session | None = None,
+    ) -> None:
+        super().__init__(
+            aws_access_key_id,
+            aws_secret_access_key,
+            executor,
+            parent_logger,
+            aws_session_token=aws_session_token,
+            session=session,
+        )
+        # Absolute: what reads it is in another directory.
+        self.credentials_path = (
+            None if credentials_path is None else str(Path(credentials_path).absolute())
+        )
+
+    def credentials_file(self, *, kvssink: bool) -> CredentialsFile | None:
+        """Give the file of the path, if there is one, whichever producer is used."""
+        if self.credentials_path is None:
+            return super().credentials_file(kvssink=kvssink)
+        return CredentialsFile(self.credentials_path)
+
+
+def _static(key: str | None, secret: str | None, token: str | None) -> Credentials | None:
+    """Make credentials of what was given, if anything was."""
+    if key is None and secret is None:
+        if token is not None:
+            raise SettingsError("aws_session_token: give the keys that it belongs to as well.")
+        return None
+    if key is None or secret is None:
+        raise SettingsError(
+            "Give both aws_access_key_id and aws_secret_access_key, or neither of them."
+        )
+    return Credentials.of(key, secret, token, source="inline")
+
+
+def _from_environment() -> Credentials:
+    key = os.environ.get("AWS_ACCESS_KEY_ID")
+    secret = os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not key or not secret:
+        raise CredentialsError(
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set. Set them, or use "
+            "KVSCredentialsHandler, which looks in other places, too."
+        )
+    return Credentials.of(key, secret, os.environ.get("AWS_SESSION_TOKEN"), source="env")

@@ -1,0 +1,1 @@
+"""What both sides of KVS know: requests, names, hosts, proxies, limits and refusals."""

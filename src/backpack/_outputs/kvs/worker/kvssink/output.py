@@ -1,0 +1,195 @@
+"""Be the output of a stream that goes through kvssink, in the streaming process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+from backpack._media.queue import DropPolicy, UnitQueue
+from backpack._outputs.kvs.shared.dotenv import read_dotenv
+from backpack._outputs.kvs.worker.kvssink.driver import Driver
+from backpack._outputs.kvs.worker.kvssink.environment import child_environment
+from backpack._outputs.kvs.worker.kvssink.settings import DEFAULT_FPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backpack._media.access_unit import AccessUnit
+    from backpack._media.hub import Hub
+    from backpack._outputs.kvs.worker.kvssink.settings import SinkSettings
+
+__all__ = ["KVSSinkOutput"]
+
+logger = logging.getLogger(__name__)
+
+_BUFFERING_SECONDS: Final = 10.0
+_SECOND_NS: Final = 1_000_000_000
+
+
+class KVSSinkOutput:
+    """
+    Read a hub and have kvssink deliver what comes. An `OpenOutput`.
+
+    `push` is called on the encoder's thread, the rest on the main thread.
+
+    Args:
+        hub: The stream.
+        settings: What the application has described.
+        say: Not needed: a child says nothing to the application.
+        on_news: Called on any thread: the numbers are worth telling.
+
+    """
+
+    takes_repeats = False
+
+    def __init__(
+        self,
+        hub: Hub,
+        settings: SinkSettings,
+        *,
+        say: Callable[[dict[str, Any]], None],
+        on_news: Callable[[], None],
+    ) -> None:
+        del say
+        self._hub = hub
+        self._settings = settings
+        self._on_news = on_news
+        units = int(settings.buffer_seconds * (settings.fps or DEFAULT_FPS))
+        self._queue = UnitQueue(
+            DropPolicy(max(1, units), settings.buffer_bytes), on_room=hub.request_key_frame
+        )
+        self._driver: Driver | None = None
+        # Whether nobody but us deletes what the application has left.
+        self._is_orphaned = False
+        # Written by the encoder's thread: times of the newest picture, and of the one that
+        # came to an empty queue last.
+        self._newest_ns = 0
+        self._queued_ns = 0
+
+    def open(self) -> None:
+        """
+        Start a child, and take a place in the hub. Never waits.
+
+        Whether kvssink can be loaded is known when `opening` is over: in a third
+        of a second, but for the first time, when GStreamer looks at every
+        plugin there is.
+
+        Raises:
+            SettingsError: The `.env` is missing or broken.
+
+        """
+        settings = self._settings
+        dotenv = None if settings.dotenv_path is None else read_dotenv(settings.dotenv_path)
+        driver = Driver(
+            settings,
+            child_environment(os.environ, settings, dotenv),
+            self._queue,
+            request_key_frame=self._hub.request_key_frame,
+            on_news=self._on_news,
+            on_failed=self._on_failed,
+        )
+        self._driver = driver
+        self._hub.attach(self)
+        driver.start()
+
+    @property
+    def opening(self) -> bool:
+        """Tell whether it is not known yet if kvssink can be loaded."""
+        return self._driver is not None and not self._driver.decided.is_set()
+
+    def push(self, unit: AccessUnit) -> None:
+        """Queue one picture, or lose what comes until the next key frame. Never waits."""
+        self._newest_ns = unit.wall_ns
+        if not len(self._queue):
+            self._queued_ns = unit.wall_ns
+        if self._queue.put(unit) and self._driver is not None:
+            self._driver.wake()
+
+    def on_lost(self, error: Exception) -> None:
+        """Hear that the hub has let us go. Encoder's thread."""
+        logger.error("KVS stream %s gets no more pictures: %s", self._settings.stream_name, error)
+
+    @property
+    def viewers(self) -> int:
+        """Tell whether it is open: 1 or 0."""
+        driver = self._driver
+        return int(driver is not None and not driver.is_over)
+
+    @property
+    def lost(self) -> int:
+        """Tell how many pictures will not be delivered."""
+        return self._queue.lost + (0 if self._driver is None else self._driver.frames_lost)
+
+    @property
+    def trouble(self) -> str:
+        """Tell what keeps it from delivering. Empty: nothing."""
+        return "" if self._driver is None else self._driver.standing.trouble
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether it has given up for good."""
+        return self._driver is not None and self._driver.standing.failed
+
+    def numbers(self) -> dict[str, Any]:
+        """Give what it can tell of itself; names as the native upload has them."""
+        if self._driver is None:
+            return {}
+        numbers = self._driver.numbers()
+        oldest_ns = numbers.pop("oldest_ns")
+        queued = len(self._queue)
+        if oldest_ns is None:
+            oldest_ns = self._queued_ns if queued else self._newest_ns
+        seconds = max(0, self._newest_ns - oldest_ns) / _SECOND_NS
+        numbers["buffered_seconds"] = round(seconds, 3)
+        numbers["buffered_bytes"] = numbers["kvssink"].get("buffered_bytes", 0)
+        numbers["buffered_frames"] += queued
+        if numbers["state"] == "STREAMING" and not numbers["buffered_frames"]:
+            numbers["state"] = "IDLE"
+        elif numbers["state"] == "STREAMING" and seconds > self._late_seconds:
+            numbers["state"] = "BUFFERING"
+        numbers["counters"]["frames_lost"] += self._queue.lost
+        return {"producer": "kvssink", **numbers}
+
+    def hear(self, body: dict[str, Any]) -> None:
+        """Do nothing: credentials come by their file."""
+
+    def orphaned(self) -> None:
+        """
+        Learn that the application has gone.
+
+        The credentials that the child has are good for a while, and their file is
+        needed until it ends; nobody else deletes it then.
+        """
+        self._is_orphaned = True
+
+    def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
+        """Begin to end: take nothing more, and deliver what there is."""
+        self._hub.detach(self)
+        if self._driver is not None:
+            self._driver.finish(seconds, longest_seconds)
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether what `finish` has begun is over."""
+        return self._driver is None or self._driver.is_over
+
+    def close(self) -> None:
+        """End at once, whatever is left. Idempotent."""
+        self._hub.detach(self)
+        self._queue.close()
+        if self._driver is not None:
+            self._driver.close()
+        temporary_path = self._settings.temporary_path
+        if self._is_orphaned and temporary_path is not None and self.finished:
+            shutil.rmtree(temporary_path, ignore_errors=True)
+
+    @property
+    def _late_seconds(self) -> float:
+        """Tell how much is undelivered while all goes well: a fragment, and the one before it."""
+        return max(_BUFFERING_SECONDS, 3 * self._settings.fragment_seconds)
+
+    def _on_failed(self) -> None:
+        self._hub.detach(self)
+        self._on_news()

@@ -1,0 +1,228 @@
+"""Give a producer a thread: it sleeps until there is something to do, and then does it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from backpack._lib.threads import show_name
+from backpack._outputs.kvs.worker.executor import Duties
+from backpack._outputs.kvs.worker.http.connection import Network
+from backpack._outputs.kvs.worker.http.reactor import Reactor
+from backpack._outputs.kvs.worker.producer.commands import ProducerState, ProducerStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from backpack._media.queue import UnitQueue
+    from backpack._outputs.kvs.settings import UploadSettings
+    from backpack._outputs.kvs.worker.http.resolver import Lookup
+    from backpack._outputs.kvs.worker.producer.producer import Producer
+    from backpack._outputs.kvs.worker.report import Report
+
+__all__ = ["Driver"]
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 2.0
+
+GATHER_SECONDS = 0.1
+"""Between two looks for frames. Most of what a frame costs is waking up for it: three at a
+time cost half. A fragment is complete with the next key frame, which waits for nobody."""
+
+TELL_SECONDS = 0.25
+"""Between two looks at the numbers, where the state is the same."""
+
+
+class Driver:
+    """
+    Run one producer on a thread ``spyglass-kvs``.
+
+    All methods may be called by any thread, and none waits but `close`.
+
+    Args:
+        producing: Gives who decides, for as long as the thread runs. It is
+            made there, since it may have to load what an earlier process left.
+        settings: What it was asked to be.
+        units: What it is to send. Who puts something in calls `wake`.
+        report: Is told how it goes.
+        say: Carries a letter to the application.
+        want_key: Asks for a key frame.
+        on_news: Called on the thread when state or trouble are others.
+        lookup: See `Resolver`.
+
+    """
+
+    def __init__(
+        self,
+        producing: AbstractContextManager[Producer],
+        settings: UploadSettings,
+        units: UnitQueue,
+        *,
+        report: Report,
+        say: Callable[[dict[str, Any]], None],
+        want_key: Callable[[], None],
+        on_news: Callable[[], None],
+        lookup: Lookup | None = None,
+    ) -> None:
+        self._clock = time.monotonic
+        self._producing = producing
+        self._settings = settings
+        self._units = units
+        self._report = report
+        self._say = say
+        self._want_key = want_key
+        self._on_news = on_news
+        self._reactor = Reactor()
+        self._network = Network(
+            self._reactor,
+            self._clock,
+            ca_bundle=settings.ca_bundle,
+            lookup=lookup,
+            route=settings.route,
+        )
+        # What was posted finds both of them: the thread makes them first.
+        self._producer: Producer
+        self._duties: Duties
+        self._closing = False
+        self._wanted_key = False
+        # What has reached the disk outlives us. What waits here does not.
+        self._gather_seconds = GATHER_SECONDS if settings.buffer_path is None else 0.0
+        self._gather_until = 0.0
+        # When to look at the numbers. None: nothing has happened since.
+        self._tell_at: float | None = None
+        # How it stands, and since when. Replaced, never changed: any thread may read it.
+        self.status = (ProducerStatus(ProducerState.IDLE), self._clock())
+        self._thread = threading.Thread(target=self._run, name="spyglass-kvs", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def wake(self, *, key: bool) -> None:
+        """Say that there is a unit. It ends a fragment if it is a key frame: that is urgent."""
+        self._reactor.wake(urgent=key)
+
+    def hear(self, body: dict[str, Any]) -> None:
+        """Hand on what the application says."""
+        self._reactor.post(lambda: self._duties.hear(body))
+
+    def orphaned(self) -> None:
+        """Hand on that the application has gone."""
+        self._reactor.post(lambda: self._duties.orphaned())  # noqa: PLW0108 - it is made later
+
+    def stop(self, seconds: float, longest_seconds: float) -> None:
+        """Have the producer stop once it has everything that was put in before."""
+        self._reactor.post(lambda: self._stop(seconds, longest_seconds))
+
+    def close(self) -> None:
+        """End the thread, and wait for that. Idempotent."""
+        if self._thread.ident is None:
+            # It could not be started, and so gives nothing back.
+            self._reactor.close()
+            return
+        self._reactor.post(self._leave)
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            logger.warning("The thread of an upload to KVS hangs; it is left behind.")
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the producer has ended."""
+        return self.status[0].state.is_over or not self._thread.is_alive()
+
+    # The thread's.
+
+    def _run(self) -> None:
+        show_name()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._on_news)
+            undo.callback(self._reactor.close)
+            try:
+                self._begin(undo.enter_context(self._producing))
+                undo.callback(self._conclude)
+                undo.callback(self._duties.close)
+                self._go_on()
+                self._take_units(self._clock())
+            except Exception as error:
+                logger.exception("An upload to KVS has ended by a mistake in SpyGlass.")
+                self._report.crashed(error)
+
+    def _begin(self, producer: Producer) -> None:
+        self._producer = producer
+        self._duties = Duties(
+            producer, self._settings, self._network, say=self._say, report=self._report
+        )
+
+    def _go_on(self) -> None:
+        while not self._closing:
+            now = self._clock()
+            self._turn(now)
+            now = self._clock()
+            calm = now < self._gather_until
+            times = (self._duties.wake_at, self._tell_at, self._gather_until if calm else None)
+            wake_at = min((time for time in times if time is not None), default=None)
+            seconds = None if wake_at is None else max(wake_at - now, 0.0)
+            self._reactor.wait(seconds, self._has_units, calm=calm)
+
+    def _has_units(self) -> bool:
+        return len(self._units) > 0
+
+    def _turn(self, now: float) -> None:
+        came = self._take_units(now)
+        if came:
+            self._gather_until = now + self._gather_seconds
+        self._duties.tick(now)
+        self._duties.advance(now)
+        self._ask_for_key(came=came)
+        self._look(now)
+
+    def _take_units(self, now: float) -> bool:
+        came = False
+        while len(self._units):
+            unit = self._units.get(0)
+            if unit is not None:
+                self._producer.frame(unit, now)
+                came = True
+        return came
+
+    def _ask_for_key(self, *, came: bool) -> None:
+        """Ask when it begins to be wanted, and again with each frame that is none."""
+        wants = self._producer.wants_key
+        if wants and (came or not self._wanted_key):
+            self._want_key()
+        self._wanted_key = wants
+
+    def _look(self, now: float) -> None:
+        """Look at the numbers, unless that was just done and it can wait."""
+        before, looked_at = self.status
+        self._tell_at = looked_at + TELL_SECONDS
+        if now >= self._tell_at or self._producer.state is not before.state:
+            self._tell_at = None
+            self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        status = self._producer.status(now)
+        self.status = (status, now)
+        changed = self._report.take(status, now)
+        if status.state.is_over:
+            self._report.end(status, len(self._producer.queue), now)
+        if changed:
+            self._on_news()
+
+    def _stop(self, seconds: float, longest_seconds: float) -> None:
+        self._take_units(self._clock())
+        self._duties.stop(seconds, longest_seconds)
+
+    def _leave(self) -> None:
+        self._closing = True
+
+    def _conclude(self) -> None:
+        now = self._clock()
+        status = self._producer.status(now)
+        self.status = (status, now)
+        self._report.end(status, len(self._producer.queue), now)
