@@ -32,8 +32,8 @@ ROOMS = {
     "kvs": {"_outputs"},
     "skyline": APP,
     "__init__": {"_version"},
-    "__main__": {"cli"},
-    "cli": None,
+    "__main__": {"_cli"},
+    "_cli": None,
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -98,7 +98,7 @@ def names_of(paths: list[Path]) -> list[str]:
     return [str(path.relative_to(SOURCE)) for path in paths]
 
 
-IN_ORDER = [path for path in FILES if room(path) != "cli" and not is_output(path)]
+IN_ORDER = [path for path in FILES if room(path) != "_cli" and not is_output(path)]
 
 
 @pytest.mark.parametrize("path", IN_ORDER, ids=names_of(IN_ORDER))
@@ -188,7 +188,7 @@ def test_the_application_loads_numpy_and_the_standard_library(statement: str) ->
     own = {name.split(".")[1] for name in loaded if name.startswith("backpack.")}
 
     assert not loaded & {"gi", "cv2", "boto3", "botocore", "typing_extensions"}
-    assert not own & {"_gst", "_media", "_worker", "cli"}
+    assert not own & {"_gst", "_media", "_worker", "_cli"}
     plain = loaded_after("import numpy")
     foreign = {name.split(".")[0] for name in loaded - plain}
     assert foreign - set(sys.stdlib_module_names) <= {"backpack"}

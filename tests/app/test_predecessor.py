@@ -98,7 +98,7 @@ def test_where_the_old_package_came_last_a_warning_says_what_mends_it(
     done = run("from backpack.spyglass import SpyGlass; SpyGlass()", tmp_path)
     assert done.returncode == 0, done.stderr
     assert REPAIR in done.stderr
-    doctor = run("from backpack.cli.main import main; main(['doctor'])", tmp_path)
+    doctor = run("from backpack._cli.main import main; main(['doctor'])", tmp_path)
     assert REPAIR in doctor.stdout
 
 

@@ -52,7 +52,7 @@ class Command:
         stderr: int = subprocess.PIPE,
     ) -> None:
         self.process = subprocess.Popen(
-            [python, "-m", "backpack.cli", *arguments],
+            [python, "-m", "backpack._cli", *arguments],
             env=dict(env or environment()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

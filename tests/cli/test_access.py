@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from backpack.cli.failure import Failure
-from backpack.cli.outputs import Access, default_urls, has_password, make_outputs
+from backpack._cli.failure import Failure
+from backpack._cli.outputs import Access, default_urls, has_password, make_outputs
 from backpack.errors import SettingsError
 from backpack.rtsp import RTSPOutput
 from backpack.web import WebOutput

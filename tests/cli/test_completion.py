@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.cli.main import main
+from backpack._cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path

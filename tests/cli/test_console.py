@@ -5,7 +5,7 @@ import io
 import logging
 import os
 
-from backpack.cli.console import Console
+from backpack._cli.console import Console
 
 logger = logging.getLogger("backpack.tests")
 

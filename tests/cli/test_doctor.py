@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from backpack._cli.doctor import judge
+from backpack._cli.doctor_needs import ALL_ELEMENTS
+from backpack._cli.doctor_report import render
 from backpack._worker.encoding.encoders import ENCODERS
-from backpack.cli.doctor import judge
-from backpack.cli.needs import ALL_ELEMENTS
-from backpack.cli.report import render
 from tests.cli.commands import environment, run
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from backpack.cli import arguments
-from backpack.cli.arguments import make_parser
-from backpack.cli.main import parse
+from backpack._cli import arguments
+from backpack._cli.arguments import make_parser
+from backpack._cli.main import parse
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

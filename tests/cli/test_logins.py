@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.cli.failure import Failure
-from backpack.cli.logins import SOURCE_LOGIN, USERS, read_source_login, read_users
+from backpack._cli.failure import Failure
+from backpack._cli.logins import SOURCE_LOGIN, USERS, read_source_login, read_users
 
 if TYPE_CHECKING:
     from pathlib import Path

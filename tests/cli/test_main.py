@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import backpack
-from backpack.cli.bill import Bill
+from backpack._cli.cost import Bill
 from backpack.spyglass import SpyGlass
 from tests.cli.commands import FREE_PORT, environment, run
 
@@ -38,7 +38,7 @@ def test_an_unknown_command_is_wrong_usage() -> None:
 
 def test_the_command_line_is_light() -> None:
     """Importing it loads neither numpy nor gi: `--help` is there at once."""
-    code = "import sys, backpack.cli.main; print({'numpy', 'gi', 'asyncio'} & set(sys.modules))"
+    code = "import sys, backpack._cli.main; print({'numpy', 'gi', 'asyncio'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
     )

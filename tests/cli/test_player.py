@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from backpack.cli.ending import Ending
-from backpack.cli.failure import Failure
-from backpack.cli.live import EndOfSource
-from backpack.cli.rtsp_source import RtspSource
-from backpack.cli.sources import CameraSource, FileSource
+from backpack._cli.failure import Failure
+from backpack._cli.rtsp_source import RtspSource
+from backpack._cli.run import EndOfSource
+from backpack._cli.sources import CameraSource, FileSource
+from backpack._cli.stop import Ending
 from tests.waiting import open_descriptors, wait_for
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backpack.cli.ending import Ending
-from backpack.cli.font import GLYPH_HEIGHT, text_mask
-from backpack.cli.live import EndOfSource
-from backpack.cli.scene import Scene, SceneSource, bounce
+from backpack._cli.font import GLYPH_HEIGHT, text_mask
+from backpack._cli.run import EndOfSource
+from backpack._cli.scene import Scene, SceneSource, bounce
+from backpack._cli.stop import Ending
 
 
 def test_things_bounce_between_the_edges() -> None:

@@ -96,7 +96,7 @@ def test_machines_get_an_object_a_second() -> None:
 
 def test_a_reader_of_the_json_that_leaves_ends_it() -> None:
     """Piped into `head -1` it ends without a word."""
-    command = (sys.executable, "-m", "backpack.cli", "serve", "testsrc", FREE_PORT, "--json")
+    command = (sys.executable, "-m", "backpack._cli", "serve", "testsrc", FREE_PORT, "--json")
     done = subprocess.run(
         ["/bin/sh", "-c", '"$@" | head -1', "sh", *command],
         env=environment(),

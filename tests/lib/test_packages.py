@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backpack._cli.doctor_install import install_line
+from backpack._cli.doctor_needs import ALL_ELEMENTS, NAMESPACES
 from backpack._lib.packages import (
     FEATURES,
     PACKAGES,
@@ -17,8 +19,6 @@ from backpack._lib.packages import (
     names_of,
     packages_for,
 )
-from backpack.cli.install import install_line
-from backpack.cli.needs import ALL_ELEMENTS, NAMESPACES
 
 ROOT = Path(__file__).parents[2]
 DEBIAN_NAMES = {package.debian for package in PACKAGES}

@@ -50,7 +50,7 @@ server.stop()
 MAKE = "from backpack.spyglass import SpyGlass; SpyGlass()"
 
 DOCTOR = """
-from backpack.cli.conflicts import other_owners
+from backpack._cli.doctor_conflicts import other_owners
 print(*(one["remedy"] for one in other_owners()))
 """
 

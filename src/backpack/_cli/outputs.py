@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from backpack._app.output import as_output, mask
+from backpack._cli.failure import USAGE, Failure
 from backpack._outputs.web.server import new_token
 from backpack._outputs.web.settings import check_stream_path
-from backpack.cli.failure import USAGE, Failure
 from backpack.errors import SettingsError
 from backpack.rtsp import RTSPOutput, RTSPServer
 from backpack.web import WebOutput, WebServer

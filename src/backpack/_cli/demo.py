@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from backpack._cli.console import Console
+from backpack._cli.failure import Failure
+from backpack._cli.run import carry
+from backpack._cli.serve import refuse_disabled
+from backpack._cli.stop import Ending
 from backpack._lib.addresses import for_url
-from backpack.cli.console import Console
-from backpack.cli.ending import Ending
-from backpack.cli.failure import Failure
-from backpack.cli.live import carry
-from backpack.cli.serve import refuse_disabled
 from backpack.errors import AddressInUseError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run(asked: argparse.Namespace) -> int:
     Stream the scene until the time is over, or it is ended.
 
     Args:
-        asked: What `backpack.cli.arguments` made of the command line.
+        asked: What `backpack._cli.arguments` made of the command line.
 
     Returns:
         The exit status.
@@ -47,8 +47,8 @@ def run(asked: argparse.Namespace) -> int:
     """
     refuse_disabled()
     # Only now: `--help` needs no numpy.
-    from backpack.cli.outputs import Access, default_urls, make_outputs  # noqa: PLC0415
-    from backpack.cli.scene import SceneSource  # noqa: PLC0415
+    from backpack._cli.outputs import Access, default_urls, make_outputs  # noqa: PLC0415
+    from backpack._cli.scene import SceneSource  # noqa: PLC0415
     from backpack.spyglass import SpyGlass  # noqa: PLC0415
 
     with Ending(asked.seconds) as ending, Console() as console:

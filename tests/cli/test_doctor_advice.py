@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backpack._cli.doctor_advice import FAMILIES, advice_for
 from backpack._worker.encoding.encoders import ENCODERS
-from backpack.cli.advice import FAMILIES, advice_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from backpack._app.output import mask
-from backpack.cli.failure import CANNOT, USAGE, Failure
+from backpack._cli.failure import CANNOT, USAGE, Failure
 
 __all__ = ["Kind", "Origin", "find_origin"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from backpack.cli.ending import Ending
-from backpack.cli.failure import CANNOT
-from backpack.cli.serve import refuse_disabled
+from backpack._cli.failure import CANNOT
+from backpack._cli.serve import refuse_disabled
+from backpack._cli.stop import Ending
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,7 @@ def run(asked: argparse.Namespace) -> int:
     Try one thing after the other, and print each as soon as it is known.
 
     Args:
-        asked: What `backpack.cli.arguments` made of the command line.
+        asked: What `backpack._cli.arguments` made of the command line.
 
     Returns:
         0 if video arrives, else 1.
@@ -36,8 +36,8 @@ def run(asked: argparse.Namespace) -> int:
     """
     refuse_disabled()
     # Only now: `--help` and wrong options need no numpy.
+    from backpack._cli.scene import SceneSource  # noqa: PLC0415
     from backpack._outputs.kvs.check import Check, Verdict  # noqa: PLC0415
-    from backpack.cli.scene import SceneSource  # noqa: PLC0415
     from backpack.kvs import KVSSpyGlass  # noqa: PLC0415
 
     works = True

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import backpack
-from backpack.cli.conflicts import disturbing_variables, other_owners
+from backpack._cli.doctor_conflicts import disturbing_variables, other_owners
 from tests.cli.commands import environment
 
 OURS = Path(backpack.__file__).parent
@@ -68,7 +68,7 @@ def test_the_doctor_warns_of_another_backpack(tmp_path: Path) -> None:
     _install(tmp_path, "other-backpack", top_level=True)
     path = f"{OURS.parent}:{tmp_path}"
     done = subprocess.run(
-        [sys.executable, "-m", "backpack.cli", "doctor"],
+        [sys.executable, "-m", "backpack._cli", "doctor"],
         env=environment(PYTHONPATH=path),
         capture_output=True,
         text=True,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.cli.failure import Failure
-from backpack.cli.origin import Kind, Origin, find_origin
+from backpack._cli.failure import Failure
+from backpack._cli.source_url import Kind, Origin, find_origin
 
 if TYPE_CHECKING:
     from pathlib import Path

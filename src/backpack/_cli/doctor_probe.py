@@ -2,7 +2,7 @@
 Tell, as JSON, what the Python that runs this has for streaming.
 
 A program of its own, since that Python is often not the application's:
-``boot.py backpack.cli.probe [encoders]``. It imports what may be missing or
+``boot.py backpack._cli.doctor_probe [encoders]``. It imports what may be missing or
 broken, and so may crash; whoever starts it must expect that.
 """
 
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backpack.cli.needs import ALL_ELEMENTS, NAMESPACES
+from backpack._cli.doctor_needs import ALL_ELEMENTS, NAMESPACES
 from backpack.errors import BackpackError
 
 if TYPE_CHECKING:

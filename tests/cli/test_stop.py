@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from backpack.cli.ending import Ending
+from backpack._cli.stop import Ending
 from tests.cli.commands import environment
 
 
@@ -31,7 +31,7 @@ def test_a_signal_asks_for_the_end(number: signal.Signals) -> None:
 
 _AT_EVERY_LINE = """
 import os, signal, sys
-from backpack.cli.ending import Ending
+from backpack._cli.stop import Ending
 from tests.cli.commands import environment
 
 reached = True

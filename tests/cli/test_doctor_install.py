@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack.cli import install as room
-from backpack.cli.failure import Failure
-from backpack.cli.install import install
+from backpack._cli import doctor_install as room
+from backpack._cli.doctor_install import install
+from backpack._cli.failure import Failure
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from backpack.cli.font import GLYPH_HEIGHT, text_mask
-from backpack.cli.live import EndOfSource
+from backpack._cli.font import GLYPH_HEIGHT, text_mask
+from backpack._cli.run import EndOfSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from backpack.cli.ending import Ending
+    from backpack._cli.stop import Ending
 
     Frame = NDArray[np.uint8]
     Colour = tuple[int, int, int]

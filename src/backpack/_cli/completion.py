@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import Final
 
-from backpack.cli.arguments import make_parser
-from backpack.cli.failure import Failure
+from backpack._cli.arguments import make_parser
+from backpack._cli.failure import Failure
 
 __all__ = ["run"]
 
@@ -20,7 +20,7 @@ def run(asked: argparse.Namespace) -> int:
     Print the completion script of a shell.
 
     Args:
-        asked: What `backpack.cli.arguments` made of the command line.
+        asked: What `backpack._cli.arguments` made of the command line.
 
     Returns:
         The exit status.

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from backpack._app.output import mask
+from backpack._cli.failure import Failure
+from backpack._cli.player import Player, PlayerError, Trouble
+from backpack._cli.sources import DECODERS
 from backpack._gst.factory import make, set_property
 from backpack._lib.timing import Backoff
-from backpack.cli.failure import Failure
-from backpack.cli.player import Player, PlayerError, Trouble
-from backpack.cli.sources import DECODERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backpack._cli.stop import Ending
     from backpack._gst.gi import Gst
-    from backpack.cli.ending import Ending
 
 __all__ = ["RtspSource"]
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
+from backpack._cli.failure import CANNOT, Failure
 from backpack._lib.packages import PACKAGES, family_here, install_command, install_hint
-from backpack.cli.failure import CANNOT, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

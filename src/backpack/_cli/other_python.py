@@ -8,9 +8,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from backpack._cli.failure import Failure
 from backpack._ipc.interpreter import boot_command, candidates, clean_environment
 from backpack._lib.packages import install_hint
-from backpack.cli.failure import Failure
 from backpack.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ask_python", "need_gstreamer"]
 
-_PROBE: Final = "backpack.cli.probe"
+_PROBE: Final = "backpack._cli.doctor_probe"
 _PROBE_SECONDS: Final = 60.0
 
 # What the command itself looks at; all else of the environment may belong to
@@ -68,7 +68,7 @@ def ask_python(python: str, *words: str, seconds: float = _PROBE_SECONDS) -> dic
 
     Args:
         python: Its path.
-        words: Arguments of `backpack.cli.probe`.
+        words: Arguments of `backpack._cli.doctor_probe`.
         seconds: Time limit.
 
     Returns:
@@ -100,7 +100,7 @@ def _become(python: str, command_line: Sequence[str]) -> NoReturn:
         for name, value in os.environ.items()
         if name in _KEPT or name.startswith("BACKPACK_")
     }
-    command = boot_command(python, "backpack.cli.main", *command_line)
+    command = boot_command(python, "backpack._cli.main", *command_line)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(python, command, clean_environment(**kept))  # noqa: S606 - no shell is what we want

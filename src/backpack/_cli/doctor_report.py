@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backpack.cli.needs import ALL_ELEMENTS
+from backpack._cli.doctor_needs import ALL_ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from backpack.cli.bill import Bill, _streamer_cpu, line_of
+from backpack._cli.cost import Bill, _streamer_cpu, line_of
 from backpack.spyglass import SpyGlass
 from backpack.stats import Stats
 

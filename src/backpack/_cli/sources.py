@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from backpack._cli.failure import Failure
+from backpack._cli.player import Player, PlayerError, Trouble
+from backpack._cli.run import EndOfSource
 from backpack._gst.factory import make
 from backpack._gst.gi import Gst
 from backpack._lib.packages import install_hint
-from backpack.cli.failure import Failure
-from backpack.cli.live import EndOfSource
-from backpack.cli.player import Player, PlayerError, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from backpack.cli.arguments import make_parser
-from backpack.cli.failure import CANNOT, USAGE, Failure
+from backpack._cli.arguments import make_parser
+from backpack._cli.failure import CANNOT, USAGE, Failure
 from backpack.errors import BackpackError, SettingsError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name. None: those of this process.
 
     Returns:
-        The exit status, as `backpack.cli.arguments` documents it.
+        The exit status, as `backpack._cli.arguments` documents it.
 
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -76,7 +76,7 @@ def parse(parser: argparse.ArgumentParser, given: list[str]) -> argparse.Namespa
 
 
 def _run(asked: argparse.Namespace) -> int:
-    command = importlib.import_module(f"backpack.cli.{asked.command}")
+    command = importlib.import_module(f"backpack._cli.{asked.command}")
     try:
         status: int = command.run(asked)
         sys.stdout.flush()

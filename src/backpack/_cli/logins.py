@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backpack.cli.failure import USAGE, Failure
+from backpack._cli.failure import USAGE, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

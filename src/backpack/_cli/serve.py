@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from backpack._cli.console import Console
+from backpack._cli.failure import USAGE, Failure
+from backpack._cli.logins import SOURCE_LOGIN, USERS, read_source_login, read_users
+from backpack._cli.other_python import need_gstreamer
+from backpack._cli.outputs import Access, default_urls, has_password, make_outputs
+from backpack._cli.run import carry
+from backpack._cli.source_url import Kind, find_origin
+from backpack._cli.stop import Ending
 from backpack._ipc.settings import StreamSettings, is_disabled
-from backpack.cli.console import Console
-from backpack.cli.elsewhere import need_gstreamer
-from backpack.cli.ending import Ending
-from backpack.cli.failure import USAGE, Failure
-from backpack.cli.live import carry
-from backpack.cli.logins import SOURCE_LOGIN, USERS, read_source_login, read_users
-from backpack.cli.origin import Kind, find_origin
-from backpack.cli.outputs import Access, default_urls, has_password, make_outputs
 
 if TYPE_CHECKING:
     import argparse
 
-    from backpack.cli.live import Source
-    from backpack.cli.origin import Origin
+    from backpack._cli.run import Source
+    from backpack._cli.source_url import Origin
 
 __all__ = ["refuse_disabled", "run"]
 
@@ -32,7 +32,7 @@ def run(asked: argparse.Namespace) -> int:
     Serve until the source ends, the time is over, or it is ended.
 
     Args:
-        asked: What `backpack.cli.arguments` made of the command line.
+        asked: What `backpack._cli.arguments` made of the command line.
 
     Returns:
         The exit status.
@@ -100,7 +100,7 @@ def _serve(
         if not asked.json:
             print(*spy.urls(), sep="\n", flush=True)
             if any(url.startswith("kvs:") for url in spy.urls()):
-                from backpack.cli.playback import PlaybackTeller  # noqa: PLC0415
+                from backpack._cli.playback import PlaybackTeller  # noqa: PLC0415
 
                 stack.enter_context(PlaybackTeller(spy, outputs, _print, console.say))
         carry(source, spy, ending, console, as_json=asked.json)
@@ -127,12 +127,12 @@ def _open(
     origin: Origin, settings: StreamSettings, ending: Ending, console: Console, *, loop: bool
 ) -> Source:
     if origin.kind is Kind.SCENE:
-        from backpack.cli.scene import SceneSource  # noqa: PLC0415
+        from backpack._cli.scene import SceneSource  # noqa: PLC0415
 
         width, height = settings.width or _SCENE_SIZE[0], settings.height or _SCENE_SIZE[1]
         return SceneSource(width, height, settings.fps or _SCENE_FPS, ending)
     # Only here GStreamer comes into this process.
-    from backpack.cli import rtsp_source, sources  # noqa: PLC0415
+    from backpack._cli import rtsp_source, sources  # noqa: PLC0415
 
     if origin.kind is Kind.CAMERA:
         return sources.CameraSource(origin.place)

@@ -6,14 +6,14 @@ import json
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from backpack.cli.bill import Bill, line_of
+from backpack._cli.cost import Bill, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from backpack.cli.console import Console
-    from backpack.cli.ending import Ending
+    from backpack._cli.console import Console
+    from backpack._cli.stop import Ending
     from backpack.spyglass import SpyGlass
 
 __all__ = ["EndOfSource", "Source", "carry"]

@@ -1,10 +1,10 @@
-"""Run the command line as ``python -m backpack.cli``."""
+"""Run the command line as ``python -m backpack._cli``."""
 
 from __future__ import annotations
 
 import sys
 
-from backpack.cli.main import main
+from backpack._cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

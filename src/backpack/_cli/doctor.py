@@ -11,18 +11,18 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from backpack._cli.doctor_advice import advice_for
+from backpack._cli.doctor_conflicts import disturbing_variables, other_owners
+from backpack._cli.doctor_install import install, install_line
+from backpack._cli.doctor_needs import ALL_ELEMENTS
+from backpack._cli.doctor_report import render
+from backpack._cli.failure import CANNOT
+from backpack._cli.other_python import ask_python
 from backpack._gst.elements import ELEMENTS
 from backpack._ipc.interpreter import candidates
 from backpack._lib.packages import PACKAGES, packages_for
 from backpack._outputs.kvs.worker.kvssink.probe import probe_element
 from backpack._version import VERSION
-from backpack.cli.advice import advice_for
-from backpack.cli.conflicts import disturbing_variables, other_owners
-from backpack.cli.elsewhere import ask_python
-from backpack.cli.failure import CANNOT
-from backpack.cli.install import install, install_line
-from backpack.cli.needs import ALL_ELEMENTS
-from backpack.cli.report import render
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(asked: argparse.Namespace) -> int:
     Print what is found.
 
     Args:
-        asked: What `backpack.cli.arguments` made of the command line.
+        asked: What `backpack._cli.arguments` made of the command line.
 
     Returns:
         0 if streaming works here, else 1. With ``--install``: 0 if nothing is missing,
