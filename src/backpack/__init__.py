@@ -34,7 +34,7 @@ __all__ = [
     "__version__",
 ]
 
-HOMES = {
+_HOMES = {
     "GstSink": "backpack.push",
     "KVSSpyGlass": "backpack.kvs",
     "RTSPServer": "backpack.rtsp",
@@ -74,7 +74,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    home = HOMES.get(name)
+    home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(home), name)

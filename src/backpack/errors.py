@@ -1,5 +1,5 @@
 """
-Name everything that can go wrong, as one tree.
+Everything that can go wrong, as one tree of exceptions.
 
 ::
 
@@ -12,11 +12,13 @@ Name everything that can go wrong, as one tree.
     ├── PipelineError(RuntimeError)            GStreamer failed
     │   └── EncoderError                       an encoder failed, or none works
     └── OutputError(RuntimeError)              an output could not be opened or kept open
-        └── AddressInUseError(OSError)         another program listens there
+        ├── AddressInUseError(OSError)         another program listens there
+        ├── CredentialsError                   no AWS credentials were found
+        └── SigningError                       a request to AWS could not be signed
 
-A class of its own stands wherever a caller would act differently. Each also
-is the builtin that a reader would catch. Weather (a slow viewer, a lost
-connection) is counted and logged, and raises none of these.
+There is a separate class wherever a caller would act differently. Each class also
+inherits the builtin exception that a caller would expect. A slow viewer or a lost
+connection is counted and logged, and raises none of these.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from __future__ import annotations
 __all__ = [
     "AddressInUseError",
     "BackpackError",
+    "CredentialsError",
     "EncoderError",
     "FrameError",
     "MissingDependencyError",
@@ -31,49 +34,57 @@ __all__ = [
     "PipelineError",
     "SettingsError",
     "ShortageError",
+    "SigningError",
     "StateError",
-    "error_from_name",
 ]
 
 
 class BackpackError(Exception):
-    """Be the base of every error that this package raises."""
+    """Base class of all errors raised by this package."""
 
 
 class FrameError(BackpackError, ValueError):
-    """Say that what was put is not a frame: which property, and what is taken."""
+    """What was put is not a frame. Names the property that is wrong, and what is accepted."""
 
 
 class SettingsError(BackpackError, ValueError):
-    """Say that a setting cannot be: which value, and what is allowed."""
+    """A setting is invalid. Names the value, and what is allowed."""
 
 
 class StateError(BackpackError, RuntimeError):
-    """Say that a call came at the wrong time: in which state, and which call."""
+    """A method was called in a state that does not allow it. Names both."""
 
 
 class MissingDependencyError(BackpackError, ImportError):
-    """Say which library or element is missing and how to install it."""
+    """A library or GStreamer element is missing. Says how to install it."""
 
 
 class ShortageError(BackpackError, OSError):
-    """Say of what this process may not have enough, and how to raise that limit."""
+    """The process may not have enough descriptors, threads or memory. Says which limit to raise."""
 
 
 class PipelineError(BackpackError, RuntimeError):
-    """Carry a failure of GStreamer: the element, its message, its debug text."""
+    """GStreamer failed. Holds the element, its message and its debug text."""
 
 
 class EncoderError(PipelineError):
-    """Say that an encoder failed, or that none of them works here."""
+    """An encoder failed, or none works on this machine."""
 
 
 class OutputError(BackpackError, RuntimeError):
-    """Say which output could not be opened, and why."""
+    """An output could not be opened or kept open. Names the output and the reason."""
 
 
 class AddressInUseError(OutputError, OSError):
-    """Say that another program listens on the address."""
+    """Another program listens on the address."""
+
+
+class CredentialsError(OutputError):
+    """No AWS credentials were found, or they are invalid. Says what to do."""
+
+
+class SigningError(OutputError):
+    """A request to AWS could not be signed."""
 
 
 def _tree(root: type[BackpackError]) -> dict[str, type[BackpackError]]:
@@ -85,10 +96,10 @@ def _tree(root: type[BackpackError]) -> dict[str, type[BackpackError]]:
 
 def error_from_name(name: str, message: str) -> BackpackError:
     """
-    Make the error that another process named.
+    Return the error that the other process named.
 
-    Errors cross the border between the two processes as a class name and a
-    message; a name that this side does not know becomes an `OutputError`.
+    Errors are sent between the two processes as a class name and a message; an
+    unknown name becomes an `OutputError`.
 
     """
     return _tree(BackpackError).get(name, OutputError)(message)

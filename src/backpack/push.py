@@ -1,4 +1,4 @@
-"""Send streams to somewhere else: what the application makes for it."""
+"""Streams that are sent to somewhere else through a GStreamer pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold what the application holds: SpyGlass, its states and its numbers."""
+"""SpyGlass, which takes frames and streams them, and its states."""
 
 from __future__ import annotations
 

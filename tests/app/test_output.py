@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from backpack._app.output import as_output, mask
+from backpack._outputs.rtsp.output import RTSPOutput
 from backpack.errors import SettingsError
 from backpack.push import GstSink
-from backpack.rtsp import RTSPOutput
 
 
 def made(given: object) -> Any:

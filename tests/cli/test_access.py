@@ -4,9 +4,9 @@ import pytest
 
 from backpack._cli.failure import Failure
 from backpack._cli.outputs import Access, default_urls, has_password, make_outputs
+from backpack._outputs.rtsp.output import RTSPOutput
+from backpack._outputs.web.output import WebOutput
 from backpack.errors import SettingsError
-from backpack.rtsp import RTSPOutput
-from backpack.web import WebOutput
 
 
 def _servers(*urls: str, access: Access | None = None) -> list[RTSPOutput]:

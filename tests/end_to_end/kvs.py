@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from backpack._outputs.kvs.credentials import Credentials
+from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack.kvs import KVSCredentialsHandler, KVSSpyGlass
 from tests.kvs_server.decoding import frame_numbers
 from tests.kvs_server.signature import Key

@@ -30,9 +30,11 @@ import json, logging, resource, sys, threading
 logging.basicConfig()
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
 import numpy as np
-from backpack.rtsp import RTSPOutput, RTSPServer
+from backpack.rtsp import (RTSPServer)
+from backpack._outputs.rtsp.output import (RTSPOutput)
 from backpack.spyglass import SpyGlass
-from backpack.web import WebOutput, WebServer
+from backpack.web import (WebServer)
+from backpack._outputs.web.output import (WebOutput)
 
 rtsp = RTSPServer(0, users={"anna": "s3cret"})
 page = WebServer(0, users={"anna": "s3cret"})

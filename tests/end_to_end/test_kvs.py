@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backpack._outputs.kvs.output import KVSOutput
 from backpack.errors import OutputError, SettingsError, StateError
-from backpack.kvs import KVSOutput, KVSSpyGlass
+from backpack.kvs import KVSSpyGlass
 from backpack.spyglass import SpyGlass
 from tests.clients import RtspClient
 from tests.end_to_end.kvs import REGION, ShortLived, arrived, is_streaming, kvs, taken

@@ -16,7 +16,7 @@ import pytest
 
 from backpack._app.shared_supervisor import shared_supervisor
 from backpack._ipc import channel
-from backpack._outputs.kvs.credentials import Credentials
+from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack.kvs import (
     KVSCredentialsHandler,
     KVSFileCredentialsHandler,

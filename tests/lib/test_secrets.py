@@ -9,7 +9,7 @@ import traceback
 
 import pytest
 
-from backpack._outputs.kvs.credentials import Secret
+from backpack._lib.secrets import Secret
 
 TEXT = "wJalrXUtnFEMI"
 

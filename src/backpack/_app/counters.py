@@ -9,8 +9,6 @@ from backpack.stats import Stats
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["StreamNumbers", "as_stats"]
-
 # Numbers of the streaming process that count from its start, and so have to
 # be carried over when it is started again.
 _COUNTERS = ("encoded", "repeated", "replaced", "torn", "lost")

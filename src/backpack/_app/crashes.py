@@ -5,8 +5,6 @@ from __future__ import annotations
 import collections
 import signal
 
-__all__ = ["Blame"]
-
 _CRASHES = frozenset(
     {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP}
 )

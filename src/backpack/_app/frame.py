@@ -12,8 +12,6 @@ from backpack.errors import FrameError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["as_pixels", "check_frame", "ring_view"]
-
 _UINT8 = np.dtype(np.uint8)
 _FORMATS = {3: PixelFormat.BGR, 4: PixelFormat.BGRA, 1: PixelFormat.GRAY}
 _TAKEN = (

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Gate", "Verdict"]
-
 _SECOND_NS = 1_000_000_000
 
 IDLE_INTERVAL_NS = _SECOND_NS

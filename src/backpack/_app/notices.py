@@ -7,8 +7,6 @@ import logging
 import os
 import sys
 
-__all__ = ["notify"]
-
 
 def notify(logger: logging.Logger, level: int, text: str, *, always: bool = False) -> None:
     """

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from backpack.errors import BackpackError
 
-__all__ = ["Correspondent", "Output", "as_output", "mask", "report_failures"]
-
 
 @runtime_checkable
 class Output(Protocol):

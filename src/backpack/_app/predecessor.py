@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
 
-__all__ = [
-    "HANDLER",
-    "MODULES",
-    "PIPELINE",
-    "RTSP_SERVER",
-    "USE_LAST_VALUE",
-    "OldNames",
-    "lazy_property",
-    "missing_module",
-    "repair_command",
-    "tell_unused",
-    "warn_if_overwritten",
-]
-
 USE_LAST_VALUE: Final = -999
 """What `SpyGlass.start_streaming` takes for a value that an earlier start has fixed."""
 
@@ -62,6 +48,15 @@ class _Table(NamedTuple):
     hooks: Mapping[str, str] = {}
     constants: Mapping[str, str] = {}
     attributes: Mapping[str, str] = {}
+
+
+def deprecated_name(old: str, new: type) -> type:
+    """Return what a name stands for that was given up, with a warning at the caller's caller."""
+    module, _, _ = old.rpartition(".")
+    warnings.warn(  # deprecated in 1.0 - 2026-11-22
+        f"{old} is now called {module}.{new.__name__}.", DeprecationWarning, stacklevel=3
+    )
+    return new
 
 
 PIPELINE: Final = _Table(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ANSWER_SECONDS", "Pulse"]
-
 PING_SECONDS = 2.0
 """How often it is asked. With the time for an answer it is found out within eight seconds."""
 

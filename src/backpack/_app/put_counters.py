@@ -6,8 +6,6 @@ import enum
 from array import array
 from typing import Any
 
-__all__ = ["Outcome", "Tally"]
-
 _RECENT = 512
 _NS_PER_MS = 1e6
 _NS_PER_SECOND = 1e9

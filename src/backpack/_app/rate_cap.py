@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["RateCap"]
-
 _WINDOW_SECONDS: Final = 3.0
 _MUCH: Final = 1.25
 _NEARLY: Final = 0.8

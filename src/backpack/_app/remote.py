@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from backpack._app.supervisor import Supervisor
 
-__all__ = ["Tenancy"]
-
 logger = logging.getLogger("backpack._ipc")
 
 OPEN_SECONDS = 10.0

@@ -8,8 +8,6 @@ import threading
 
 from backpack._app.supervisor import Supervisor
 
-__all__ = ["shared_supervisor"]
-
 _shared: Supervisor | None = None
 _shared_lock = threading.Lock()
 

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from backpack._app.timeline import Timestamp
     from backpack.stats import Stats
 
-__all__ = ["SpyGlass"]
-
 _ACCEPTED = Outcome.ACCEPTED
 _STREAMING = _State.STREAMING
 

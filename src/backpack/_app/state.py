@@ -20,8 +20,6 @@ import collections
 import contextlib
 import enum
 
-__all__ = ["ACCEPTING", "Course", "Event", "State", "next_state"]
-
 
 class State(enum.Enum):
     """

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from backpack._ipc.settings import StreamSettings
     from backpack.errors import BackpackError
 
-__all__ = ["DRAIN_SECONDS", "RemoteStream"]
-
 DRAIN_SECONDS = 1.0
 """How long a stop waits for what was put before it to go out."""
 

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
     from backpack._app.tenant import Tenant
 
-__all__ = ["Supervisor"]
-
 logger = logging.getLogger("backpack._ipc")
 
 IDLE_SECONDS = 5.0

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     )
     from backpack.errors import BackpackError
 
-__all__ = ["Tenant", "new_id"]
-
 _next_id = itertools.count(1)
 
 

@@ -8,8 +8,6 @@ from typing import Union
 from backpack._ipc.stamp import Stamp
 from backpack.errors import FrameError
 
-__all__ = ["Timeline", "Timestamp", "captured_at"]
-
 Timestamp = Union[float, "tuple[int, int]"]
 """Seconds since the epoch, or (seconds, microseconds) as AWS Panorama gives them."""
 

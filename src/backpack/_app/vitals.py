@@ -13,8 +13,6 @@ from backpack._app.pulse import Pulse
 if TYPE_CHECKING:
     from backpack._ipc.child import StreamingProcess
 
-__all__ = ["Vitals", "is_traced"]
-
 SILENT_SECONDS = 2.5
 """Who says goodbye does not wait for one that has owed an answer for so long."""
 

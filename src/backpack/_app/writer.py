@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from backpack._app.timeline import Timestamp
     from backpack._ipc.settings import PixelFormat
 
-__all__ = ["FrameWriter"]
-
 _NO_WORD = memoryview(bytes(8)).cast("Q")
 _ARRAY = np.ndarray
 _UINT8 = np.dtype(np.uint8)

@@ -10,8 +10,6 @@ from backpack._version import VERSION
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - has no other name
 
-__all__ = ["make_parser"]
-
 _AsWritten: Final = argparse.RawDescriptionHelpFormatter
 
 _DESCRIPTION = "Watch what a headless computer-vision application sees."

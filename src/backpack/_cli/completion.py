@@ -9,8 +9,6 @@ from typing import Final
 from backpack._cli.arguments import make_parser
 from backpack._cli.failure import Failure
 
-__all__ = ["run"]
-
 _FILES: Final = frozenset({"source", "users_file", "certificate", "key", "dotenv"})
 """Arguments that name files."""
 

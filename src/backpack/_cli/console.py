@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Console"]
-
 _CLEAR_LINE = "\r\x1b[K"
 
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from backpack.spyglass import SpyGlass
     from backpack.stats import Stats
 
-__all__ = ["Bill", "line_of"]
-
 
 class Bill:
     """

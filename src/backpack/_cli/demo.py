@@ -16,8 +16,6 @@ from backpack.errors import AddressInUseError
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["run"]
-
 _SIZE = (960, 540)
 _FPS = 25.0
 

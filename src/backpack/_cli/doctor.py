@@ -28,8 +28,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["examine", "judge", "run"]
-
 _PYTHON: Final = "BACKPACK_PYTHON"
 
 _TRIALS_SECONDS: Final = 180.0

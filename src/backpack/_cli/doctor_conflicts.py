@@ -14,8 +14,6 @@ from backpack._app.predecessor import repair_command
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["disturbing_variables", "other_owners"]
-
 _OURS: Final = "backpack-spyglass"
 _NAME: Final = "backpack"
 # Works beside us: `backpack.__init__` finds its modules.

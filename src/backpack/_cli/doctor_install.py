@@ -15,8 +15,6 @@ from backpack._lib.packages import PACKAGES, family_here, install_command, insta
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["install", "install_line"]
-
 _BEFORE: Final = {"debian": "apt-get update", "fedora": ""}
 
 

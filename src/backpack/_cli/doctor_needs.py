@@ -6,8 +6,6 @@ from typing import Final
 
 from backpack._gst.elements import ELEMENTS, Element
 
-__all__ = ["ALL_ELEMENTS", "NAMESPACES", "READING"]
-
 READING: Final[tuple[Element, ...]] = (
     Element("uridecodebin", "gstreamer1.0-plugins-base", "serve: files and rtsp:// sources"),
     Element("rtspsrc", "gstreamer1.0-plugins-good", "serve: rtsp:// sources"),

@@ -24,8 +24,6 @@ from backpack.errors import BackpackError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
-
 Facts = dict[str, Any]
 
 

@@ -9,8 +9,6 @@ from backpack._cli.doctor_needs import ALL_ELEMENTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["render"]
-
 Facts = dict[str, Any]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CANNOT", "USAGE", "Failure"]
-
 CANNOT: Final = 1
 """Exit status: it was asked rightly, but cannot be done."""
 

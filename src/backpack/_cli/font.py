@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["GLYPH_HEIGHT", "text_mask"]
-
 GLYPH_HEIGHT: Final = 7
 """Rows of a letter, before it is scaled."""
 

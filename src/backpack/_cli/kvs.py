@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.kvs.check import Finding
 
-__all__ = ["run"]
-
 _SIZE = (640, 360)
 _FPS = 15.0
 

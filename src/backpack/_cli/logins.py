@@ -12,8 +12,6 @@ from backpack._cli.failure import USAGE, Failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["SOURCE_LOGIN", "USERS", "read_source_login", "read_users"]
-
 USERS = "BACKPACK_USERS"
 SOURCE_LOGIN = "BACKPACK_SOURCE_LOGIN"
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-__all__ = ["main", "parse"]
-
 _INTERRUPTED = 130
 """What shells make of a process that SIGINT has ended."""
 

@@ -16,8 +16,6 @@ from backpack.errors import MissingDependencyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ask_python", "need_gstreamer"]
-
 _PROBE: Final = "backpack._cli.doctor_probe"
 _PROBE_SECONDS: Final = 60.0
 

@@ -9,18 +9,18 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from backpack._app.output import as_output, mask
 from backpack._cli.failure import USAGE, Failure
+from backpack._outputs.rtsp.output import RTSPOutput
+from backpack._outputs.web.output import WebOutput
 from backpack._outputs.web.server import new_token
 from backpack._outputs.web.settings import check_stream_path
 from backpack.errors import SettingsError
-from backpack.rtsp import RTSPOutput, RTSPServer
-from backpack.web import WebOutput, WebServer
+from backpack.rtsp import RTSPServer
+from backpack.web import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backpack._app.output import Output
-
-__all__ = ["Access", "default_urls", "has_password", "make_outputs"]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from backpack._app.output import Output
     from backpack.spyglass import SpyGlass
 
-__all__ = ["PlaybackTeller"]
-
 _LOOK_SECONDS: Final = 0.5
 _EXPIRES_SECONDS: Final = 12 * 3600
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Player", "PlayerError", "Trouble"]
-
 _ENDINGS: Final = Gst.MessageType.ERROR | Gst.MessageType.EOS
 
 _PICTURES: Final[Any] = Gst.Caps.from_string("video/x-raw,format=BGR")

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from backpack._cli.stop import Ending
     from backpack._gst.gi import Gst
 
-__all__ = ["RtspSource"]
-
 _SILENCE_SECONDS: Final = 15.0
 """How long a stream may be silent before it is taken for dead; UDP does not tell."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from backpack._cli.stop import Ending
     from backpack.spyglass import SpyGlass
 
-__all__ = ["EndOfSource", "Source", "carry"]
-
 _READ_SECONDS: Final = 0.1
 """How long the command may take to notice that it is to end."""
 

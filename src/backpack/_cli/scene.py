@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     Frame = NDArray[np.uint8]
     Colour = tuple[int, int, int]
 
-__all__ = ["Scene", "SceneSource", "bounce"]
-
 _INK: Final = (20, 20, 20)
 _WHITE: Final = (240, 240, 240)
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from backpack._cli.run import Source
     from backpack._cli.source_url import Origin
 
-__all__ = ["refuse_disabled", "run"]
-
 _SCENE_SIZE = (1280, 720)
 _SCENE_FPS = 25.0
 

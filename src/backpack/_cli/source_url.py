@@ -13,8 +13,6 @@ from urllib.parse import unquote, urlsplit
 from backpack._app.output import mask
 from backpack._cli.failure import CANNOT, USAGE, Failure
 
-__all__ = ["Kind", "Origin", "find_origin"]
-
 
 class Kind(enum.Enum):
     """What kind of source it is."""

@@ -16,8 +16,6 @@ from backpack._lib.packages import install_hint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DECODERS", "CameraSource", "FileSource"]
-
 _FIRST_PICTURE_SECONDS: Final = 20.0
 DECODERS: Final = install_hint(
     "gstreamer1.0-libav", "gstreamer1.0-plugins-bad", "gstreamer1.0-plugins-good"

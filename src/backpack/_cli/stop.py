@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Ending"]
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -13,8 +13,6 @@ from backpack.errors import MissingDependencyError, PipelineError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Value", "exists", "link", "make", "set_property"]
-
 Value: TypeAlias = "bool | int | float | str | Gst.Caps | Gst.Structure"
 
 _log = logging.getLogger(__name__)

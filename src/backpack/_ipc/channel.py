@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from backpack._ipc.messages import Message
 
-__all__ = ["Channel", "ChannelClosed"]
-
 _HEAD = struct.Struct("!IB")  # bytes of the message that follows, descriptors beside it
 _LARGEST = 1 << 20
 _PENDING = 16 << 20

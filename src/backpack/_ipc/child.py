@@ -20,8 +20,6 @@ from backpack._ipc.transcript import Transcript
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["StreamingProcess", "cpu_seconds", "memory_bytes"]
-
 _MODULE = "backpack._worker.main"
 _STDERR = 2
 _LAST_READS = 16

@@ -11,29 +11,6 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-__all__ = [
-    "PROTOCOL_VERSION",
-    "AttachRing",
-    "CloseServer",
-    "CloseStream",
-    "Closed",
-    "Failed",
-    "FromOutput",
-    "Hello",
-    "Log",
-    "Message",
-    "OpenServer",
-    "OpenStream",
-    "Opened",
-    "Ready",
-    "Shutdown",
-    "StreamReport",
-    "ToOutput",
-    "Unavailable",
-    "decode",
-    "encode",
-]
-
 PROTOCOL_VERSION = 2
 
 

@@ -11,8 +11,6 @@ from backpack.errors import BackpackError, MissingDependencyError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Pythons"]
-
 _DOCTOR = "`spyglass doctor` shows what is found and what is not."
 
 

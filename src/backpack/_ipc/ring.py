@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
     from backpack._ipc.stamp import Stamp
 
-
-__all__ = ["Ring", "RingFrame", "RingReader", "RingWriter"]
-
 SLOTS = 3
 """One that was last announced, one that is being read, one to write."""
 

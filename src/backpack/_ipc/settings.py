@@ -13,14 +13,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "LARGEST_SIDE",
-    "SMALLEST_SIDE",
-    "PixelFormat",
-    "StreamSettings",
-    "is_disabled",
-]
-
 LARGEST_SIDE = 8192
 """The longest side of a frame, in pixels. Level 6.2 of H.264 ends about here."""
 

@@ -7,8 +7,6 @@ import logging
 import re
 from typing import Final
 
-__all__ = ["Bucket", "Transcript"]
-
 _LONGEST_LINE: Final = 4096
 _LONGEST_NOISE: Final = 300
 _RECORD_BYTES: Final = 80

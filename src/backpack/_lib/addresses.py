@@ -8,8 +8,6 @@ import socket
 
 from backpack.errors import SettingsError
 
-__all__ = ["for_url", "is_loopback", "is_wildcard", "own_address"]
-
 
 def own_address(address: str) -> str:
     """

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["AsyncioThread"]
-
 END_SECONDS = 1.0
 """For what still runs to be cancelled, and again for the thread to end."""
 

@@ -15,8 +15,6 @@ from backpack._lib.shortage import explain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Loop"]
-
 logger = logging.getLogger("backpack._ipc")
 
 _FAULT_SECONDS: Final = 1.0

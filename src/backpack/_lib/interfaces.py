@@ -10,8 +10,6 @@ import sys
 
 from backpack._lib.addresses import is_wildcard, own_address
 
-__all__ = ["reachable_addresses"]
-
 _SIOCGIFADDR = 0x8915  # netdevice(7): get the address of an interface
 _IFREQ = struct.Struct("16s16x")
 _ADDRESS_AT = 20

@@ -19,19 +19,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "FEATURES",
-    "PACKAGES",
-    "READING",
-    "WATCHING",
-    "Package",
-    "family_here",
-    "install_command",
-    "install_hint",
-    "names_of",
-    "packages_for",
-]
-
 READING: Final = "serve"
 """The feature of ``spyglass serve``: reading files, cameras and streams."""
 

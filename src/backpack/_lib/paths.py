@@ -6,8 +6,6 @@ import re
 
 from backpack.errors import SettingsError
 
-__all__ = ["check_mount_path"]
-
 _MOUNT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _LONGEST_PATH = 200
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hmac
 from typing import NoReturn
 
-__all__ = ["Secret"]
-
 _MASK = "***"
 
 

@@ -12,8 +12,6 @@ from typing import Final
 
 from backpack.errors import BackpackError, ShortageError
 
-__all__ = ["explain", "find_shortage", "probe", "shortage"]
-
 _FILES: Final = "files"
 _TASKS: Final = "tasks"
 _MEMORY: Final = "memory"

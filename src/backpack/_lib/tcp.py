@@ -8,8 +8,6 @@ import socket
 from backpack._lib.addresses import own_address
 from backpack.errors import AddressInUseError, OutputError
 
-__all__ = ["LISTEN_BACKLOG", "listen", "tcp_pair"]
-
 LISTEN_BACKLOG = 128
 
 

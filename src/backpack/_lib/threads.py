@@ -6,8 +6,6 @@ import contextlib
 import threading
 from pathlib import Path
 
-__all__ = ["show_name"]
-
 _LONGEST = 15
 
 

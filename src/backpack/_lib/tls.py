@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import os
     import ssl
 
-__all__ = ["absolute_path", "check_certificate", "server_context"]
-
 
 def absolute_path(path: str | os.PathLike[str] | None) -> str | None:
     """Give the path of a file as the streaming process, which stands elsewhere, can use it."""

@@ -9,15 +9,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "DEFAULT_MAX_VIEWERS",
-    "HIGHEST_PORT",
-    "check_max_viewers",
-    "check_port",
-    "check_users",
-    "port_number",
-]
-
 HIGHEST_PORT = 65535
 
 DEFAULT_MAX_VIEWERS = 100

@@ -6,8 +6,6 @@ import contextlib
 import os
 import threading
 
-__all__ = ["Waker"]
-
 
 class Waker:
     """

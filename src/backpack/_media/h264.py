@@ -18,8 +18,6 @@ from backpack._media.bits import BitReader, BitWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["COLOUR", "ParameterSetWriter", "Sps", "has_b_slices", "nal_types", "read_sps"]
-
 _SLICE: Final = 1
 _IDR: Final = 5
 _SPS: Final = 7

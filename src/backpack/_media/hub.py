@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from backpack._media.access_unit import AccessUnit
 
-__all__ = ["KEY_FRAME_SPACING_NS", "Hub", "HubCounters", "Reader"]
-
 SECOND_NS = 1_000_000_000
 
 KEY_FRAME_SPACING_NS = SECOND_NS // 2

@@ -7,16 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = [
-    "AUD",
-    "PPS",
-    "SPS",
-    "decoder_configuration",
-    "nal_type",
-    "split_annex_b",
-    "with_lengths",
-]
-
 # ITU-T H.264, table 7-1.
 SPS = 7
 PPS = 8

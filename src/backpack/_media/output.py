@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from backpack._media.hub import Hub
 
-__all__ = ["OpenOutput", "QuietOutput", "Source"]
-
 
 @dataclass(frozen=True)
 class Source:

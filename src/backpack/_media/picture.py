@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backpack._ipc.settings import PixelFormat
 
-__all__ = ["CleanPicture", "Picture", "Redaction"]
-
 
 @dataclass(frozen=True)
 class Picture:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from backpack._media.access_unit import AccessUnit
 
-__all__ = ["DropPolicy", "UnitQueue"]
-
 DEFAULT_MAX_UNITS = 90
 """Three seconds at 30 frames a second."""
 

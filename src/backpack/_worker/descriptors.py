@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import resource
 
-__all__ = ["raise_limit"]
-
 
 def raise_limit() -> None:
     """

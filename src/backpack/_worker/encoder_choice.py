@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from backpack._worker.encoding.encoders import EncoderSpec
     from backpack.errors import EncoderError
 
-__all__ = ["EncoderChoice"]
-
 logger = logging.getLogger(__name__)
 
 _SECOND_NS = 1_000_000_000

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from backpack._worker.timestamps import Tag
     from backpack.errors import EncoderError
 
-__all__ = ["Feeder"]
-
 logger = logging.getLogger(__name__)
 
 _SECOND_NS = 1_000_000_000

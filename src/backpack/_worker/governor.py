@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 
-__all__ = ["Governor", "time_on_cpu"]
-
 _SECOND_NS = 1_000_000_000
 
 CROWDED = 0.6

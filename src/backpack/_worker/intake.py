@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from backpack._ipc.settings import StreamSettings
     from backpack.errors import BackpackError
 
-__all__ = ["Stream"]
-
 logger = logging.getLogger(__name__)
 
 _SECOND_NS = 1_000_000_000

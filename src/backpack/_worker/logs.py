@@ -14,8 +14,6 @@ from backpack._ipc.messages import Log
 if TYPE_CHECKING:
     from backpack._ipc.channel import Channel
 
-__all__ = ["LogHandler"]
-
 _LONGEST_TEXT: Final = 8192
 _AT_ONCE: Final = 4096
 """What a pipe that has room takes without waiting (Linux's PIPE_BUF)."""

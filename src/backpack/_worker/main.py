@@ -27,8 +27,6 @@ from backpack.errors import BackpackError, MissingDependencyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
-
 EXIT_UNAVAILABLE = 3
 HANG_SECONDS = 2.0
 """How much longer than it may take the end is waited for."""

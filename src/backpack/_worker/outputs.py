@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from backpack._media.output import Source
     from backpack._worker.servers import ServerBoard
 
-__all__ = ["Line", "OutputLine", "open_outputs"]
-
 
 class Line(Protocol):
     """What an output may tell, on any thread."""

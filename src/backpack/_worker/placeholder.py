@@ -11,8 +11,6 @@ from backpack._media.picture import Picture
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Card"]
-
 _BACKGROUND = 40
 _INK = 210
 

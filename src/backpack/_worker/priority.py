@@ -6,8 +6,6 @@ import contextlib
 import os
 import signal
 
-__all__ = ["NICE", "step_behind"]
-
 NICE = 15
 """
 How far behind. Beside one busy thread of the application on the same core,

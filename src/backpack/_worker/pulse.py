@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-__all__ = ["Pulse", "continue_when_orphaned", "next_turn"]
-
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 20.0

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SANDBOX", "is_wanted", "lock_down"]
-
 SANDBOX: Final = "BACKPACK_SANDBOX"
 """The environment variable that turns it off: for debuggers, and for drivers that it hinders."""
 

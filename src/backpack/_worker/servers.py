@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from backpack._outputs.rtsp.worker.server import Server as RTSPServer
     from backpack._outputs.web.worker.server import Server as WebServer
 
-__all__ = ["ServerBoard"]
-
 _RETRY_MS = 2000
 
 

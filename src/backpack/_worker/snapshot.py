@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     Then = Callable[[bytes | None], None]
 
-__all__ = ["Snapshots"]
-
 QUALITY = 80
 
 MAKE_SECONDS = 5.0

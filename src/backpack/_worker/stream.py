@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from backpack._media.output import OpenOutput
     from backpack._worker.intake import Stream
 
-__all__ = ["Lodger"]
-
 
 class Lodger:
     """

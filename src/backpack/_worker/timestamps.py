@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backpack._ipc.ring import RingFrame
 
-__all__ = ["PictureTimes", "Tag", "Tags"]
-
 _STEP_NS = 1_000
 _MOST_INSIDE = 64
 

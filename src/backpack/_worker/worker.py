@@ -39,8 +39,6 @@ from backpack.errors import BackpackError, OutputError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Streamer"]
-
 logger = logging.getLogger(__name__)
 
 _REPORT_MS = 1000

@@ -1,11 +1,11 @@
-"""Keep the names under which the first version of SpyGlass was published."""
+"""Deprecated: the name under which the first version of SpyGlass was published."""
 
 from __future__ import annotations
 
 import warnings
 
 from backpack._app.predecessor import USE_LAST_VALUE
-from backpack.spyglass import SpyGlass
+from backpack._app.spyglass import SpyGlass as SkyLine
 
 __all__ = ["USE_LAST_VALUE", "SkyLine"]
 
@@ -14,5 +14,3 @@ warnings.warn(  # deprecated in 1.0 - 2026-11-22
     DeprecationWarning,
     stacklevel=2,
 )
-
-SkyLine = SpyGlass

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from backpack._outputs.rtsp.output import RTSPOutput
+from backpack._outputs.web.output import WebOutput
 from backpack.errors import AddressInUseError, SettingsError
-from backpack.rtsp import RTSPOutput, RTSPServer
-from backpack.web import WebOutput, WebServer
+from backpack.rtsp import RTSPServer
+from backpack.web import WebServer
 from tests.apps import State, frame, nothing_left_behind, run_app, streaming
 from tests.outputs.rtsp.ports import listens, taken_port
 from tests.waiting import stays_true, wait_for

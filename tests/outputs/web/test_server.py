@@ -13,10 +13,10 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
-from backpack._outputs.web.output import output_from_url
+from backpack._outputs.web.output import WebOutput, output_from_url
 from backpack.errors import AddressInUseError, SettingsError
 from backpack.spyglass import SpyGlass
-from backpack.web import WebOutput, WebServer, WebSpyGlass
+from backpack.web import WebServer, WebSpyGlass
 from tests.apps import nothing_left_behind
 from tests.numbered import numbered
 from tests.outputs.rtsp.ports import listens, taken_port

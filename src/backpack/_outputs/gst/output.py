@@ -6,8 +6,6 @@ from typing import Any
 
 from backpack.errors import SettingsError
 
-__all__ = ["GstSink"]
-
 
 class GstSink:
     """

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.shared.api import Request
     from backpack._outputs.kvs.spyglass import KVSSpyGlass
 
-__all__ = ["Check", "Finding", "Verdict"]
-
 CALL_SECONDS = 15.0
 UPLOAD_SECONDS = 2.0
 CREATE_SECONDS = 15.0

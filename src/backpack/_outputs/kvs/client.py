@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.messages import Letter
     from backpack._outputs.kvs.shared.api import Request, SignedHead
 
-__all__ = ["Caller", "RequestSigner", "wait_for", "why_not"]
-
 _OK = 200
 
 

@@ -12,8 +12,6 @@ from typing import Any, TypeAlias
 
 from backpack._outputs.kvs.shared.api import Operation, Request, SignedHead
 
-__all__ = ["Fetch", "Fetched", "Letter", "Sign", "Signed", "read_letter", "write_letter"]
-
 
 @dataclass(frozen=True)
 class Sign:

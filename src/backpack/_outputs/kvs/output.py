@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from backpack._app.output import mask
 from backpack._outputs.kvs.client import Caller, wait_for
-from backpack._outputs.kvs.credentials import KVSCredentialsHandler
+from backpack._outputs.kvs.credentials.handlers import KVSCredentialsHandler
 from backpack._outputs.kvs.credentials.signer import Signer
 from backpack._outputs.kvs.messages import Fetched, Letter, Sign, Signed, read_letter, write_letter
 from backpack._outputs.kvs.playback import playback_url
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from backpack._outputs.kvs.credentials.credentials import Credentials
-
-__all__ = ["KVSOutput", "output_from_url"]
 
 PRODUCERS = ("native", "kvssink")
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.client import Caller
     from backpack._outputs.kvs.settings import ProducerSettings
 
-__all__ = ["PlaybackMode", "playback_url"]
-
 SHORTEST_SECONDS = 300
 LONGEST_SECONDS = 43_200
 

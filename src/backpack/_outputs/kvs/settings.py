@@ -19,8 +19,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ProducerSettings", "UploadSettings"]
-
 DEFAULT_RETENTION_HOURS = 24
 DEFAULT_FRAGMENT_SECONDS = 2.0
 DEFAULT_BUFFER_SECONDS = 120.0

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from backpack._app.output import Output
     from backpack._outputs.kvs.credentials.handlers import KVSCredentialsHandler
 
-__all__ = ["KVSSpyGlass"]
-
 
 class KVSSpyGlass(SpyGlass):
     """

@@ -6,8 +6,6 @@ from backpack._outputs.rtsp.server import KIND, RTSPServer
 from backpack._outputs.serving.output import ServedOutput
 from backpack._outputs.serving.place import place_of, running_server
 
-__all__ = ["RTSPOutput", "output_from_url"]
-
 
 class RTSPOutput(ServedOutput[RTSPServer]):
     """

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from backpack._ipc.messages import OpenServer
 
-__all__ = ["KIND", "RTSPServer"]
-
 KIND = Kind(
     room="rtsp",
     server="RTSP server",

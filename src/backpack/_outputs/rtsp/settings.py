@@ -19,8 +19,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_PORT", "RTSPServerSettings"]
-
 DEFAULT_PORT = 8554
 """The one that players and tutorials know; 554 is for root."""
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.rtsp.server import RTSPServer
 
-__all__ = ["RTSPSpyGlass"]
-
 
 class RTSPSpyGlass(SpyGlass):
     """

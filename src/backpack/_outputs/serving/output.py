@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from backpack._outputs.serving.server import ListeningServer
     from backpack.errors import BackpackError
 
-__all__ = ["ServedOutput"]
-
 ServerT = TypeVar("ServerT", bound="ListeningServer")
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from backpack._outputs.serving.kind import Kind
     from backpack._outputs.serving.server import ListeningServer
 
-__all__ = ["Place", "place_of", "running_server"]
-
 _Server = TypeVar("_Server", bound="ListeningServer")
 
 

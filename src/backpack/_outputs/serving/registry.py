@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from backpack._outputs.serving.server import ListeningServer
 
-__all__ = ["register", "server_at"]
-
 _Server = TypeVar("_Server", bound="ListeningServer")
 
 # Room, address and port → the server that listens there, or is to; also one

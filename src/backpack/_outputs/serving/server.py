@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from backpack._outputs.serving.settings import ListenerSettings
     from backpack.errors import BackpackError
 
-__all__ = ["ListeningServer"]
-
 _CLOSE_SECONDS = 3.0
 
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from dataclasses import Field
 
-__all__ = ["ListenerSettings", "from_plain", "show", "to_plain"]
-
 _MASK = "***"
 
 

@@ -6,8 +6,6 @@ from backpack._outputs.serving.output import ServedOutput
 from backpack._outputs.serving.place import place_of, running_server
 from backpack._outputs.web.server import KIND, WebServer
 
-__all__ = ["WebOutput", "output_from_url"]
-
 
 class WebOutput(ServedOutput[WebServer]):
     """

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["KIND", "WebServer", "new_token"]
-
 KIND = Kind(
     room="web",
     server="web server",

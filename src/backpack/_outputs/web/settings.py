@@ -22,8 +22,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_PORT", "WebServerSettings", "check_stream_path"]
-
 DEFAULT_PORT = 8080
 
 SHORTEST_TOKEN = 16

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.web.server import WebServer
 
-__all__ = ["WebSpyGlass"]
-
 
 class WebSpyGlass(SpyGlass):
     """

@@ -6,8 +6,6 @@ import collections
 import math
 from typing import Final
 
-__all__ = ["RateTracker", "SpendingTracker", "default_bitrate_kbps"]
-
 _SECOND_NS: Final = 1_000_000_000
 
 _REFERENCE_KBPS: Final = 2500.0

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from backpack._media.picture import Picture
 
-__all__ = ["Converter", "Layout", "LibyuvConverter", "Rect", "fit", "load_libyuv"]
-
 _LIBRARY_NAMES: Final = ("libyuv.so.0", "libyuv.so", "libyuv.dylib")
 
 _FILTER_BOX: Final = 3

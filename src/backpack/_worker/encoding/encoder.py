@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from backpack._worker.encoding.colour import Layout
     from backpack._worker.encoding.encoders import EncoderSpec
 
-__all__ = ["EncodedPicture", "Encoder"]
-
 _log = logging.getLogger(__name__)
 
 _STALL_SECONDS: Final = 2.0

@@ -13,8 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["ENCODERS", "EncoderSpec", "find_spec"]
-
 _NEVER: Final = 1_000_000
 """Pictures between key frames: so many that they are made on demand alone."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import collections
 from typing import Final
 
-__all__ = ["Inside"]
-
 _TOLERANCE_NS: Final = 1_000
 """Times are whole microseconds, as V4L2's encoders know nothing smaller."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 
-__all__ = ["Meter"]
-
 _WINDOW_NS = 3_000_000_000
 _SECOND_NS = 1_000_000_000
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from backpack._worker.encoding.encoders import EncoderSpec
 
-__all__ = ["EncoderPipeline", "nominal_rate"]
-
 _log = logging.getLogger(__name__)
 
 _DEFAULT_FPS: Final = 30

@@ -9,8 +9,6 @@ from backpack._gst.gi import Gst
 if TYPE_CHECKING:
     from backpack._worker.encoding.colour import Layout
 
-__all__ = ["PicturePool"]
-
 
 class PicturePool:
     """

@@ -11,8 +11,6 @@ from backpack._worker.encoding.colour import Layout, is_cropped
 if TYPE_CHECKING:
     from backpack._media.picture import Picture
 
-__all__ = ["RawConverter"]
-
 _FORMATS: Final = {
     PixelFormat.BGR: "format=BGR,colorimetry=sRGB",
     PixelFormat.BGRA: "format=BGRA,colorimetry=sRGB",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["REPEAT", "SEI_UUID", "with_user_data"]
-
 SEI_UUID: Final = bytes.fromhex("412466203f8152c391816bdb597cc2f0")
 """Says that what follows is ours: 41246620-3f81-52c3-9181-6bdb597cc2f0 (docs/rtsp.md)."""
 

@@ -6,8 +6,6 @@ import contextlib
 import os
 from typing import Final
 
-__all__ = ["CpuWait"]
-
 _TASKS: Final = "/proc/self/task"
 
 

@@ -34,8 +34,6 @@ from backpack.errors import EncoderError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["choose", "forget_verdicts", "main", "try_encoder"]
-
 _log = logging.getLogger(__name__)
 
 _MODULE: Final = "backpack._worker.encoding.trial"

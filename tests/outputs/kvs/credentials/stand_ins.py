@@ -10,7 +10,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from backpack._outputs.kvs.credentials import Credentials, KVSCredentialsHandler
+from backpack._outputs.kvs.credentials.credentials import Credentials
+from backpack._outputs.kvs.credentials.handlers import KVSCredentialsHandler
 from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 
-from backpack._outputs.kvs.credentials import CredentialsError, require_botocore
-from backpack._outputs.kvs.credentials.botocore_chain import Chain
+from backpack._outputs.kvs.credentials.botocore_chain import Chain, require_botocore
 from backpack._outputs.kvs.credentials.trouble import describe
-from backpack.errors import MissingDependencyError
+from backpack.errors import CredentialsError, MissingDependencyError
 from tests.outputs.kvs.credentials.stand_ins import SECRET, TOKEN, Endpoint, iso
 
 if TYPE_CHECKING:

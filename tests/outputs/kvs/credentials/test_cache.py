@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import botocore.credentials
 import pytest
 
-from backpack._outputs.kvs.credentials import Credentials, CredentialsError, KVSCredentialsHandler
+from backpack._outputs.kvs.credentials.handlers import KVSCredentialsHandler
+from backpack.errors import CredentialsError
 from tests.outputs.kvs.credentials.stand_ins import SECRET, START, TOKEN, Clock, Scripted, iso, made
 from tests.waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
     from backpack._outputs.kvs.credentials.cache import Keeper, Standing
+    from backpack._outputs.kvs.credentials.credentials import Credentials
 
 
 def attend(keeper: Keeper, clock: Clock, *, renew: bool = False) -> Standing:

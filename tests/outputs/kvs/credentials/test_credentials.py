@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from backpack._outputs.kvs.credentials import Credentials, Secret
+from backpack._lib.secrets import Secret
+from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack.errors import SettingsError
 from tests.outputs.kvs.credentials.stand_ins import SECRET, START, TOKEN, made
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack._outputs.kvs.credentials import Credentials, CredentialsFile
-from backpack._outputs.kvs.credentials.file import write_environment, write_line
+from backpack._outputs.kvs.credentials.credentials import Credentials
+from backpack._outputs.kvs.credentials.file import CredentialsFile, write_environment, write_line
 from tests.outputs.kvs.credentials.stand_ins import SECRET, START, TOKEN, made
 from tests.waiting import PATIENCE
 

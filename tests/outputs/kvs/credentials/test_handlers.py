@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 
-from backpack._outputs.kvs.credentials import (
-    CredentialsError,
+from backpack._outputs.kvs.credentials.handlers import (
     KVSCredentialsHandler,
     KVSEnvironmentCredentialsHandler,
     KVSFileCredentialsHandler,
     KVSInlineCredentialsHandler,
 )
-from backpack.errors import SettingsError
+from backpack.errors import CredentialsError, SettingsError
 from tests.outputs.kvs.credentials.stand_ins import SECRET, TOKEN
 
 if TYPE_CHECKING:

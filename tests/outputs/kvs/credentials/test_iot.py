@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack._outputs.kvs.credentials import CredentialsError
-from backpack.errors import SettingsError
+from backpack.errors import CredentialsError, SettingsError
 from backpack.kvs import KVSIoTCredentialsHandler
 from tests.kvs_server.proxy import ConnectProxy
 from tests.kvs_server.server import SECRET_KEY

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from backpack._outputs.kvs.credentials import Credentials
+from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack._outputs.kvs.credentials.renewal import Renewal
 from tests.outputs.kvs.credentials.stand_ins import START, made
 

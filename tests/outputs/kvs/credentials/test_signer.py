@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack._outputs.kvs.credentials import (
-    Credentials,
-    CredentialsFile,
+from backpack._outputs.kvs.credentials.credentials import Credentials
+from backpack._outputs.kvs.credentials.file import CredentialsFile
+from backpack._outputs.kvs.credentials.handlers import (
     KVSCredentialsHandler,
     KVSInlineCredentialsHandler,
-    Signer,
-    SigningError,
 )
-from backpack._outputs.kvs.credentials.signer import PATIENCE_SECONDS
+from backpack._outputs.kvs.credentials.signer import PATIENCE_SECONDS, Signer
 from backpack._outputs.kvs.shared.api import Operation, SignedHead, write_request
-from backpack.errors import MissingDependencyError, SettingsError
+from backpack.errors import MissingDependencyError, SettingsError, SigningError
 from tests.kvs_server.client import HandClient
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY
 from tests.kvs_server.signature import Key

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backpack import __version__
-from backpack._outputs.kvs.credentials import Credentials, Secret, SigningError
+from backpack._lib.secrets import Secret
+from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack._outputs.kvs.credentials.signing import write_head
 from backpack._outputs.kvs.shared.api import Operation, Request, put_media, write_request
+from backpack.errors import SigningError
 from tests.kvs_server.client import HandClient
 from tests.kvs_server.server import ACCESS_KEY, SECRET_KEY, KVSServer
 from tests.kvs_server.signature import Key

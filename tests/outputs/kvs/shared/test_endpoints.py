@@ -132,7 +132,8 @@ def test_both_producers_are_told(
 def test_botocore_is_read_and_not_loaded() -> None:
     """That would take the application 0.2 s at its start."""
     program = (
-        "import sys; from backpack.kvs import KVSOutput; one = KVSOutput('us-east-1', 'door'); "
+        "import sys; from backpack._outputs.kvs.output import KVSOutput; "
+        "one = KVSOutput('us-east-1', 'door'); "
         "assert one.settings.hosts; assert not any(m.startswith('botocore') for m in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["FarSide", "explain", "far_sides"]
-
 _CONNECT_SECONDS: Final = 3.0
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+]*://[^\s\"']+", re.IGNORECASE)
 _TCP_PORTS: Final = {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["STALL_NS", "Flow"]
-
 _SECOND_NS: Final = 1_000_000_000
 STALL_NS: Final = 10 * _SECOND_NS
 """A pipeline that has taken no picture for so long does not deliver."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from backpack._gst.gi import GstApp
     from backpack._media.access_unit import AccessUnit
 
-__all__ = ["SinkPipeline"]
-
 _CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
 
 

@@ -7,8 +7,6 @@ from typing import Final
 
 from backpack._gst.gi import Gst
 
-__all__ = ["element_of", "mask", "reason_of"]
-
 _URL: Final = re.compile(
     r"\b([a-z][a-z0-9+.-]*)://(?:[^\s/@\"']*@)?([^\s/?#\"']*)[^\s\"']*", re.IGNORECASE
 )

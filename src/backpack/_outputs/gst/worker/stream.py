@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from backpack._media.access_unit import AccessUnit
     from backpack._media.hub import Hub
 
-__all__ = ["GstOutput"]
-
 logger = logging.getLogger(__name__)
 
 _MOST_UNITS: Final = 90

@@ -9,11 +9,8 @@ from typing import Any, Final, Protocol
 from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack._outputs.kvs.credentials.expiry import seconds_left
 from backpack._outputs.kvs.credentials.quiet_botocore import hushed
-from backpack._outputs.kvs.credentials.trouble import CredentialsError, describe
-from backpack.errors import MissingDependencyError
-
-__all__ = ["Chain", "Session", "require_botocore", "taken_over"]
-
+from backpack._outputs.kvs.credentials.trouble import describe
+from backpack.errors import CredentialsError, MissingDependencyError
 
 _STILL_EXPIRED: Final = "still expired"
 """Of botocore's error for credentials that are as old after they were renewed."""

@@ -18,8 +18,6 @@ from backpack._outputs.kvs.credentials.trouble import describe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Keeper", "Source", "Standing"]
-
 SLOW_SECONDS = 5.0
 """Whoever gets credentials for longer than this is told of, before it has failed."""
 

@@ -10,8 +10,6 @@ from typing import Final
 from backpack._lib.secrets import Secret
 from backpack.errors import SettingsError
 
-__all__ = ["Credentials"]
-
 # They go into headers and into a file of words: nothing that ends a line or a word.
 _WORD: Final = re.compile(r"[\x21-\x7e]+")
 # The name of the scope that is signed for has its parts between slashes, and ends at a comma.

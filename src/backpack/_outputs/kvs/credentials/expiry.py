@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["seconds_left"]
-
 _LONGEST_SECONDS: Final = 400 * 86_400.0
 _EXACT_SECONDS: Final = 0.1
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.kvs.credentials.credentials import Credentials
 
-__all__ = ["CredentialsFile", "write_environment", "write_line"]
-
 _UNKNOWN_EXPIRY_SECONDS: Final = 60 * 60.0
 """What is written where nobody says when a token runs out. kvssink counts on 40 minutes at most."""
 

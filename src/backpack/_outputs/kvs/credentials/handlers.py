@@ -13,20 +13,12 @@ from backpack._outputs.kvs.credentials.botocore_chain import Chain
 from backpack._outputs.kvs.credentials.cache import Keeper
 from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack._outputs.kvs.credentials.file import CredentialsFile, write_environment
-from backpack._outputs.kvs.credentials.trouble import CredentialsError
-from backpack.errors import SettingsError
+from backpack.errors import CredentialsError, SettingsError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from backpack._outputs.kvs.credentials.botocore_chain import Session
-
-__all__ = [
-    "KVSCredentialsHandler",
-    "KVSEnvironmentCredentialsHandler",
-    "KVSFileCredentialsHandler",
-    "KVSInlineCredentialsHandler",
-]
 
 
 class KVSCredentialsHandler(OldNames):

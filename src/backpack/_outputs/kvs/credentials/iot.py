@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 
 from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack._outputs.kvs.credentials.handlers import KVSCredentialsHandler
-from backpack._outputs.kvs.credentials.trouble import CredentialsError
 from backpack._outputs.kvs.shared.proxy import route_from
 from backpack._outputs.kvs.shared.quoting import quote
-from backpack.errors import SettingsError
+from backpack.errors import CredentialsError, SettingsError
 
 if TYPE_CHECKING:
     import http.client
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     import ssl
 
     from backpack._outputs.kvs.credentials.file import CredentialsFile
-
-__all__ = ["KVSIoTCredentialsHandler"]
 
 _SECONDS: Final = 10.0
 """For the connection, and once more for each answer."""

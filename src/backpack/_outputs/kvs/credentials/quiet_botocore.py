@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["hushed"]
-
 # A filter of a parent does not see its children's records, so each is named.
 _TALKERS: Final = (
     "auth",

@@ -10,8 +10,6 @@ from backpack._lib.timing import Backoff
 if TYPE_CHECKING:
     from backpack._outputs.kvs.credentials.credentials import Credentials
 
-__all__ = ["Renewal"]
-
 LEAD_SECONDS: Final = 14 * 60.0
 """So long before they run out. botocore renews in the last 15 minutes only."""
 

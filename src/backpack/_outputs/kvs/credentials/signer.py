@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from backpack._lib.threads import show_name
 from backpack._outputs.kvs.credentials.botocore_chain import require_botocore
 from backpack._outputs.kvs.credentials.signing import write_head
-from backpack._outputs.kvs.credentials.trouble import SigningError, describe
+from backpack._outputs.kvs.credentials.trouble import describe
 from backpack._outputs.kvs.shared.names import check_region
+from backpack.errors import SigningError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.credentials.file import CredentialsFile
     from backpack._outputs.kvs.credentials.handlers import KVSCredentialsHandler
     from backpack._outputs.kvs.shared.api import Request, SignedHead
-
-__all__ = ["Signer"]
 
 LONGEST_SLEEP_SECONDS: Final = 60.0
 """The clock that expiry is told in may be set at any time."""

@@ -7,18 +7,15 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from backpack._outputs.kvs.credentials.trouble import SigningError
 from backpack._outputs.kvs.shared.api import SERVICE, Operation, Request, SignedHead
 from backpack._outputs.kvs.shared.names import check_endpoint
 from backpack._version import VERSION
-from backpack.errors import SettingsError
+from backpack.errors import SettingsError, SigningError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from backpack._outputs.kvs.credentials.credentials import Credentials
-
-__all__ = ["write_head"]
 
 GOOD_SECONDS: Final = 240.0
 """AWS takes a signature for 300 s; the rest is for a clock that is wrong by a minute."""

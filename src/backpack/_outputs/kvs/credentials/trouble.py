@@ -5,19 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from backpack._outputs.kvs.shared.quoting import quote
-from backpack.errors import BackpackError, OutputError
-
-__all__ = ["CredentialsError", "SigningError", "describe"]
+from backpack.errors import BackpackError
 
 _LONGEST: Final = 300
-
-
-class CredentialsError(OutputError):
-    """Say why there are no credentials, and what to do."""
-
-
-class SigningError(OutputError):
-    """Say why a request was not signed, fit for an operator."""
 
 
 def describe(error: BaseException) -> str:

@@ -10,17 +10,6 @@ from typing import Any, Final
 from backpack._outputs.kvs.shared.quoting import quote
 from backpack.errors import OutputError
 
-__all__ = [
-    "Operation",
-    "Request",
-    "SignedHead",
-    "StreamInfo",
-    "read_data_endpoint",
-    "read_error",
-    "read_stream_info",
-    "write_request",
-]
-
 SERVICE = "kinesisvideo"
 """The name that requests are signed for."""
 

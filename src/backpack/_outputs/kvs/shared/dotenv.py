@@ -18,8 +18,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["TAKEN", "DotEnv", "parse_dotenv", "read_dotenv"]
-
 PLUGIN_PATH: Final = "GST_PLUGIN_PATH"
 LIBRARY_PATH: Final = "LD_LIBRARY_PATH"
 PRELOAD: Final = "LD_PRELOAD"

@@ -23,8 +23,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["configured_endpoint", "hosts_of"]
-
 _VARIABLES: Final = ("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL")
 """What names another endpoint, the first that is set. (AWS SDKs and Tools Reference Guide,
 "Service-specific endpoints".)"""

@@ -9,15 +9,6 @@ from typing import Final
 
 from backpack.errors import SettingsError
 
-__all__ = [
-    "LONGEST_FRAGMENT_SECONDS",
-    "SHORTEST_FRAGMENT_SECONDS",
-    "check_buffer_bytes",
-    "check_buffer_seconds",
-    "check_fragment_seconds",
-    "check_metadata",
-]
-
 SHORTEST_FRAGMENT_SECONDS: Final = 1.0
 """KVS's own limit."""
 LONGEST_FRAGMENT_SECONDS: Final = 8.0

@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from urllib.parse import SplitResult
 
-__all__ = [
-    "check_endpoint",
-    "check_region",
-    "check_retention_hours",
-    "check_stream_name",
-    "control_endpoint",
-]
-
 _REGION: Final = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _PLAIN: Final = re.compile(r"[\x21-\x7e]+")

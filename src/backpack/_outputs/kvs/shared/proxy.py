@@ -14,8 +14,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PROXY_VARIABLE", "Proxy", "Route", "environment_of", "route_from"]
-
 PROXY_VARIABLE: Final = "HTTPS_PROXY"
 _EXCEPT_VARIABLE: Final = "NO_PROXY"
 _USUAL_PORT: Final = 80

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["quote"]
-
 # AWS's secret keys have 40 letters, tokens hundreds. Foreign errors quote what they could not
 # read, and AWS the request that it was sent, with the session token.
 _SECRETIVE: Final = re.compile(r"[A-Za-z0-9/+=_]{32,}")

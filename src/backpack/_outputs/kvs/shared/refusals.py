@@ -8,8 +8,6 @@ from typing import Final
 
 from backpack._outputs.kvs.shared.api import Operation
 
-__all__ = ["ACTIONS", "NOTHING", "TRIED_AGAIN", "Course", "Refusal", "judge"]
-
 TRIED_AGAIN: Final = "It is tried again every half minute or so."
 
 _UNAUTHORIZED: Final = (401, 403)

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.producer.producer import Producer
     from backpack._outputs.kvs.worker.report import Report
 
-__all__ = ["Duties"]
-
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.http.connection import Network
     from backpack._outputs.kvs.worker.http.exchange import Answer
 
-__all__ = ["Fetches"]
-
 FETCH_SECONDS = 10.0
 MOST_AT_ONCE = 8
 

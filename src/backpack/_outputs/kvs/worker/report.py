@@ -11,8 +11,6 @@ from backpack._outputs.kvs.worker.producer.commands import ProducerState
 if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.producer.commands import ProducerStatus
 
-__all__ = ["Report"]
-
 logger = logging.getLogger(__name__)
 
 _LINE_SECONDS: Final = 1.0

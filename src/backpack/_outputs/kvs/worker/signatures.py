@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.messages import Signed
     from backpack._outputs.kvs.shared.api import Request
 
-__all__ = ["ORPHANED", "Signature", "Signatures"]
-
 SPARE_SECONDS = 120.0
 """Between two spare heads. AWS takes a signature for five minutes."""
 

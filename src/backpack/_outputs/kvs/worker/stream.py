@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.settings import UploadSettings
     from backpack._outputs.kvs.worker.http.resolver import Lookup
 
-__all__ = ["KVSUpload"]
-
 _MOST_UNITS = 300
 _MOST_BYTES = 16 << 20
 """Between two threads of one process: passed on at once unless the machine is starved."""

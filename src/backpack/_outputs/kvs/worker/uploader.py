@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.producer.producer import Producer
     from backpack._outputs.kvs.worker.report import Report
 
-__all__ = ["Driver"]
-
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 2.0

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from backpack._outputs.rtsp.settings import RTSPServerSettings
     from backpack._outputs.serving.worker.connections import Connection
 
-__all__ = ["Auth", "grant", "make_auth"]
-
 _VIEWER = "viewer"
 
 _BEFORE_ALL = "auth.check.url"

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from backpack._outputs.rtsp.worker.mount import Mount
     from backpack._outputs.serving.worker.connections import Connection as Counted
 
-__all__ = ["IDLE_NS", "SESSION_TIMEOUT_SECONDS", "STALLED_NS", "SendBuffer", "Sessions"]
-
 SESSION_TIMEOUT_SECONDS = 25
 """Announced to clients. Players say that they live at half of it, or by RTCP every 5 s."""
 

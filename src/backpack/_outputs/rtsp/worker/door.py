@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from backpack._gst.rtsp import GstRtspServer
     from backpack._outputs.serving.worker.connections import Connection
 
-__all__ = ["LIMITS", "SECURE_LIMITS", "SEND_BUFFER_BYTES", "Door"]
-
 LIMITS: Final = ConnectionLimits()
 SECURE_LIMITS: Final = ConnectionLimits(descriptors=3)
 """With the two by which the decrypted part is passed on."""

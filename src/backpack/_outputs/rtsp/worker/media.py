@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from backpack._media.access_unit import AccessUnit
     from backpack._media.hub import Hub
 
-__all__ = ["APPSRC", "LAUNCH", "Feed"]
-
 APPSRC = "feed"
 
 LAUNCH = (

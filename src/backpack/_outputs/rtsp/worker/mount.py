@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from backpack._media.hub import Hub
 
-__all__ = ["FORGET_NS", "Mount"]
-
 FORGET_NS = 10_000_000_000
 """How long a client may think between DESCRIBE and PLAY while we encode for it."""
 

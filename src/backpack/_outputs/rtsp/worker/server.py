@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from backpack._outputs.rtsp.worker.auth import Auth
     from backpack._outputs.serving.worker.connections import ConnectionLimits
 
-__all__ = ["Server"]
-
 ANY_RTP_PORTS = (49152, 65535)
 """IANA's dynamic range. A port that is taken is passed over."""
 

@@ -7,8 +7,6 @@ from collections import Counter
 
 from backpack._outputs.serving.worker.connections import is_own, network_of
 
-__all__ = ["Shares"]
-
 MOST_OF_CONNECTION = 8
 """A player has one; a recorder of many streams makes a connection for each."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-__all__ = ["Decryptor"]
-
 HANDSHAKE_SECONDS: Final = 10.0
 
 HANDSHAKES: Final = 64

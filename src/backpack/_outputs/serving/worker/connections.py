@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Connection", "ConnectionLimits", "Connections", "is_own", "network_of"]
-
 _KEPT_DESCRIPTORS: Final = 256
 """For whatever else the process does: outputs, encoders, the libraries' threads."""
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from backpack._outputs.serving.worker.connections import network_of
 
-__all__ = ["Guesses"]
-
 FREE_GUESSES = 5
 """A password may be mistyped."""
 

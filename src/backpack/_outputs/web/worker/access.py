@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.web.settings import WebServerSettings
 
-__all__ = ["Doorkeeper", "Entry", "cookies_named", "host_name"]
-
 
 class Entry(enum.Enum):
     """How somebody came in, or did not."""

@@ -12,8 +12,6 @@ from backpack._outputs.web.worker.aio import web
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Files", "dress", "json_answer", "refuse"]
-
 # Nothing but what this server itself has to give: no inline code, no third
 # party, no frame around it. Blobs are snapshots and the video of Media Source.
 _POLICY = (

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from backpack._outputs.serving.worker.connections import Connection
     from backpack._outputs.web.worker.aio import aiohttp, web
 
-__all__ = ["Gate", "GateKeeper", "Limits"]
-
 
 @dataclass(frozen=True)
 class Limits:

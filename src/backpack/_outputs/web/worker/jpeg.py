@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["captured_ns"]
-
 _SOI_AND_COMMENT = b"\xff\xd8\xff\xfe"
 _CAPTURED = re.compile(rb"captured_ns=(\d{1,20})")
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.web.settings import WebServerSettings
 
-__all__ = ["Entrance", "Visit"]
-
 _COOKIE_SECONDS = 30 * 24 * 3600
 
 

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CONTENT_TYPE", "Page", "add_process", "add_stream"]
-
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Name in `Stats` → name, kind, help and factor here. Prometheus wants base units.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.web.worker.mount import Mount
 
-__all__ = ["send_pictures"]
-
 INTERVAL_SECONDS = 0.2
 
 AT_LEAST_SECONDS = 2.0

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     Numbers = Callable[[], dict[str, Any]]
     Snapshot = Callable[[int, Callable[[bytes | None], None]], None]
 
-__all__ = ["Guest", "Mount"]
-
 STILL_AFTER_SECONDS = 3.0
 """Without a new frame for so long a stream stands still."""
 

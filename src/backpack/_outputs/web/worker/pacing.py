@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["Flow"]
-
 WINDOW_US = 300_000
 """Of video that the page has not shown yet. A tunnel's buffers hide the rest from us."""
 

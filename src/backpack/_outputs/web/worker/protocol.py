@@ -29,8 +29,6 @@ from backpack._media.nal import SPS, nal_type, split_annex_b
 if TYPE_CHECKING:
     from backpack._media.access_unit import AccessUnit
 
-__all__ = ["HEADER", "SHOWN", "Format", "pack", "read_format"]
-
 HEADER = struct.Struct(">BBHIQQI")
 SHOWN = struct.Struct(">I")
 

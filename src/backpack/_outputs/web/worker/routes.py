@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
 
-__all__ = ["Site"]
-
 HEARTBEAT_SECONDS = 20.0
 
 LARGEST_BODY_BYTES = 64 * 1024

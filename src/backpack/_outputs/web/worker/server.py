@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from backpack._media.hub import Hub
     from backpack._outputs.web.settings import WebServerSettings
 
-__all__ = ["Server"]
-
 KEEP_ALIVE_SECONDS = 15.0
 
 OPEN_SECONDS = 10.0

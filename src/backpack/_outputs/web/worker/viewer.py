@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.web.worker.mount import Mount
 
-__all__ = ["LARGEST_MESSAGE_BYTES", "Session"]
-
 LARGEST_MESSAGE_BYTES = 4096
 """That a page may send."""
 

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
 
-__all__ = ["Whep", "WhepLimits"]
-
 NAME = "whep"
 
 SDP = "application/sdp"

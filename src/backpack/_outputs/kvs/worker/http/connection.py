@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.http.reactor import Reactor
     from backpack._outputs.kvs.worker.http.resolver import Address, Lookup
 
-__all__ = ["Connection", "Network"]
-
 CONNECT_SECONDS = 5.0
 """For a name and an address that answers; once more for a proxy's answer, and for TLS. AWS's
 producer gives the same."""

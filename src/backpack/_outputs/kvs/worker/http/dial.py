@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.http.reactor import Reactor
     from backpack._outputs.kvs.worker.http.resolver import Address
 
-__all__ = ["SEND_BUFFER_BYTES", "Dial"]
-
 NEXT_SECONDS = 0.25
 """After which the next address is tried as well (RFC 8305, 5)."""
 

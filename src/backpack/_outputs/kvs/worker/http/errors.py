@@ -6,17 +6,6 @@ import errno
 import ssl
 from typing import Final
 
-__all__ = [
-    "ANSWERS_ENDED",
-    "CLOSED",
-    "NO_CONNECTION",
-    "NO_NAME",
-    "NO_PROGRESS",
-    "UNREADABLE",
-    "cause_of",
-    "sentence_of",
-]
-
 CLOSED: Final = "closed by the service"
 ANSWERS_ENDED: Final = "answers ended"
 UNREADABLE: Final = "unreadable answer"

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.http.connection import Network
     from backpack._outputs.kvs.worker.http.response import Part
 
-__all__ = ["Answer", "Exchange", "Heard"]
-
 LARGEST_BODY_BYTES = 256 * 1024
 """Of an answer that is read as a whole: what AWS says there is a few hundred."""
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-__all__ = ["READ", "WRITE", "Reactor"]
-
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Address", "Lookup", "Resolver"]
-
 Address: TypeAlias = tuple[int, Any]
 """Family and what `socket.socket.connect` takes."""
 

@@ -11,8 +11,6 @@ from backpack.errors import BackpackError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["END", "AnswerError", "AnswerReader", "Head", "Part"]
-
 LONGEST_HEAD_BYTES: Final = 32 * 1024
 LONGEST_LINE_BYTES: Final = 1024
 """Of a chunk's size, and of all trailers together."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ssl
 
-__all__ = ["Secure", "make_context"]
-
 _PORTION_BYTES = 64 * 1024
 
 

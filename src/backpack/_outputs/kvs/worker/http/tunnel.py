@@ -12,8 +12,6 @@ from backpack._version import VERSION
 if TYPE_CHECKING:
     from backpack._outputs.kvs.shared.proxy import Proxy
 
-__all__ = ["Tunnel", "TunnelError", "unreached"]
-
 _GRANTED = range(200, 300)
 _LOGIN_NEEDED = (407, 401)
 """The second is tinyproxy's word for a login that it does not take."""

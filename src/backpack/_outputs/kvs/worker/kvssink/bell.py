@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 
-__all__ = ["Bell"]
-
 
 class Bell:
     """Be a descriptor that can be read once somebody has rung. `ring` is for any thread."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["Chatter"]
-
 LONGEST_LINE: Final = 400
 LINES_A_SECOND: Final = 20.0
 _BURST: Final = 100.0

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from backpack._media.access_unit import AccessUnit
     from backpack._outputs.kvs.worker.kvssink.settings import SinkSettings
 
-__all__ = ["Child"]
-
 # Where what kvssink prints goes to.
 logger = logging.getLogger("backpack.kvs.kvssink")
 

@@ -15,8 +15,6 @@ from backpack._outputs.kvs.worker.http.errors import CERTIFICATE, NO_NAME, sente
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Complaint", "Complaints"]
-
 _LONGEST_HALF: Final = 16 * 1024
 _LONGEST_REASON: Final = 200
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from backpack._media.queue import UnitQueue
     from backpack._outputs.kvs.worker.kvssink.settings import SinkSettings
 
-__all__ = ["Driver"]
-
 logger = logging.getLogger(__name__)
 
 _STABLE_SECONDS: Final = 60.0

@@ -10,8 +10,6 @@ from typing import Any, Final
 from backpack._gst.gi import Gst
 from backpack._outputs.kvs.shared.dotenv import LIBRARY_PATH, PLUGIN_PATH
 
-__all__ = ["find_element"]
-
 ELEMENT: Final = "kvssink"
 FILE: Final = "libgstkvssink.so"
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.shared.dotenv import DotEnv
     from backpack._outputs.kvs.worker.kvssink.settings import SinkSettings
 
-__all__ = ["child_environment", "element_environment"]
-
 _REGISTRY: Final = "GST_REGISTRY"
 # They beat kvssink's properties, and so the settings.
 _BEATING: Final = ("CONTROL_PLANE_URI", "KVSSINK_CA_CERT_PATH")

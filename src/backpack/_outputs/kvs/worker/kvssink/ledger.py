@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Ending", "Ledger", "Pending"]
-
 _MILLISECOND_NS = 1_000_000
 
 _SENT_AGAIN = frozenset({4000, 4003, 5000, 5001})

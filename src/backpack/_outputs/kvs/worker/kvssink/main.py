@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.kvs.worker.kvssink.pipeline import SinkPipeline
 
-__all__ = ["main"]
-
 _READ: Final = 1 << 18
 _LOOK_SECONDS: Final = 0.05
 _CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")

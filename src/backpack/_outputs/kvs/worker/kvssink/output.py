@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from backpack._media.hub import Hub
     from backpack._outputs.kvs.worker.kvssink.settings import SinkSettings
 
-__all__ = ["KVSSinkOutput"]
-
 logger = logging.getLogger(__name__)
 
 _BUFFERING_SECONDS: Final = 10.0

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.kvssink.settings import Property
     from backpack._outputs.kvs.worker.kvssink.signals import Ack, Metrics
 
-__all__ = ["SinkPipeline"]
-
 logger = logging.getLogger(__name__)
 
 _MUST_BE_TAKEN: Final = frozenset(

@@ -16,8 +16,6 @@ from backpack._outputs.kvs.worker.kvssink.process import SinkProcess
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Probe", "explain_missing", "probe_element"]
-
 PROBE_SECONDS: Final = 30.0
 """GStreamer looks at every plugin there is the first time, which takes seconds."""
 

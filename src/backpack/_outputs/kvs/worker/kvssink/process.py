@@ -17,8 +17,6 @@ from backpack._outputs.kvs.worker.kvssink.protocol import LineReader
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SinkProcess"]
-
 _MODULE: Final = "backpack._outputs.kvs.worker.kvssink.main"
 _READ: Final = 1 << 16
 

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Kind", "LineReader", "PartReader", "order", "picture", "say"]
-
 _HEAD: Final = struct.Struct("!BQI")
 _LARGEST: Final = 64 * 1024 * 1024
 _LONGEST_LINE: Final = 64 * 1024

@@ -20,8 +20,6 @@ from backpack.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Property", "SinkSettings"]
-
 Property: TypeAlias = "bool | int | str | Mapping[str, str]"
 """One that holds a structure is written as a mapping."""
 

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Ack", "Metrics", "on_ack", "on_metrics"]
-
 logger = logging.getLogger(__name__)
 
 _CAPSULE: Final = "__gpointer__"

@@ -12,8 +12,6 @@ from backpack._outputs.kvs.shared.refusals import Course
 if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.kvssink.complaints import Complaint
 
-__all__ = ["Standing"]
-
 logger = logging.getLogger("backpack._outputs.kvs.worker.kvssink.driver")
 
 _COMPLAINING_SECONDS: Final = 2.0

@@ -11,17 +11,6 @@ from typing import Any, Final
 from backpack._outputs.kvs.shared.refusals import TRIED_AGAIN
 from backpack.errors import BackpackError
 
-__all__ = [
-    "ERRORS",
-    "Ack",
-    "AckError",
-    "AckReader",
-    "Action",
-    "Event",
-    "Meaning",
-    "meaning",
-]
-
 LONGEST_ACK_BYTES: Final = 16 * 1024
 """AWS's producer takes 1024 of them; an answer that never ends must not fill the memory."""
 

@@ -13,18 +13,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.shared.api import Request
     from backpack._outputs.kvs.worker.producer.journal import JournalNumbers
 
-__all__ = [
-    "Call",
-    "Close",
-    "Command",
-    "EndBody",
-    "Open",
-    "ProducerState",
-    "ProducerStatus",
-    "QueueCounters",
-    "Send",
-]
-
 
 @dataclass(frozen=True)
 class Call:

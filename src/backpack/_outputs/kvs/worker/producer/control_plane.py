@@ -17,8 +17,6 @@ from backpack._outputs.kvs.worker.producer.commands import Call, Open
 if TYPE_CHECKING:
     from backpack._outputs.kvs.settings import ProducerSettings
 
-__all__ = ["ControlPlane"]
-
 
 class ControlPlane:
     """

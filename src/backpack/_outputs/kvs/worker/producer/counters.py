@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.producer.journal import JournalNumbers
     from backpack._outputs.kvs.worker.producer.session import Session
 
-__all__ = ["Tally"]
-
 MOST_UNREADABLE = 3
 """Times that KVS may say of the very first fragments that it cannot read them."""
 

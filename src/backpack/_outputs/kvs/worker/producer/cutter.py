@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from backpack._media.access_unit import AccessUnit
     from backpack._outputs.kvs.worker.producer.fragments import FragmentQueue
 
-__all__ = ["ClusterRule", "FragmentCutter", "WallTime"]
-
 LONGEST_FRAGMENT_MS = 10_000
 LARGE_FRAGMENT_BYTES = 16 * 1024 * 1024
 """From here on any key frame begins a new fragment."""

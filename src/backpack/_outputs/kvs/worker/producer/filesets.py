@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FileSets", "private_directory"]
-
 logger = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"([0-9]{8})(?:\.lock|-([0-9]{8})\.fragment)")

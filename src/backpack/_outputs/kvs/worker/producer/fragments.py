@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.kvs.worker.producer.matroska import Track
 
-__all__ = [
-    "Fragment",
-    "FragmentQueue",
-    "FragmentStore",
-]
-
 BLOCK_COST_BYTES = 64
 """What a block takes in memory beside its bytes: the object's head and its place in the list."""
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.settings import ProducerSettings
     from backpack._outputs.kvs.worker.producer.fragments import Fragment, FragmentStore
 
-__all__ = ["Intake"]
-
 SILENCE_SECONDS = 20.0
 """Of a source: then its fragment is closed. KVS itself closes after 30."""
 

@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.producer.fragments import Fragment
     from backpack._outputs.kvs.worker.producer.records import Found
 
-__all__ = ["Journal", "JournalNumbers"]
-
 logger = logging.getLogger(__name__)
 
 PROBE_BYTES: Final = 64 * 1024

@@ -25,19 +25,6 @@ from backpack._media.nal import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "END_OF_FRAGMENT",
-    "LONGEST_RELATIVE_MS",
-    "SEGMENT_UID_BYTES",
-    "Track",
-    "cluster_start",
-    "frame_payload",
-    "header",
-    "metadata_tags",
-    "simple_block",
-    "track_of",
-]
-
 SEGMENT_UID_BYTES = 16
 
 LONGEST_RELATIVE_MS = 32_767

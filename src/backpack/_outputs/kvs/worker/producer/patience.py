@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["Patience"]
-
 SIGN_SECONDS: Final = 40.0
 """For a signature. An application without credentials says so by itself, after 30 s at most."""
 

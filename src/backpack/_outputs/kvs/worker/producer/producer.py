@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.producer.fragments import Fragment
     from backpack._outputs.kvs.worker.producer.journal import Journal
 
-__all__ = ["Producer"]
-
 CREATING_SECONDS = 1.0
 
 _OK = 200

@@ -30,8 +30,6 @@ from typing import Any, Final
 from backpack._outputs.kvs.worker.producer.fragments import Fragment
 from backpack._outputs.kvs.worker.producer.matroska import Track
 
-__all__ = ["MAGIC", "Found", "NotOursError", "frame_record", "head_record", "read_fragment"]
-
 MAGIC: Final = b"SpyGlass KVS 1\n"
 """The digit is the version of the form."""
 

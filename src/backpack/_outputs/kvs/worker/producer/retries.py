@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.kvs.worker.producer.counters import Tally
 
-__all__ = ["Retries"]
-
 MENDING_SECONDS: Final = 30.0
 """The shortest wait for somebody to mend something; the longest is twice that."""
 

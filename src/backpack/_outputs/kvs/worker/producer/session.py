@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.producer.fragments import Fragment, FragmentQueue
     from backpack._outputs.kvs.worker.producer.matroska import Track
 
-__all__ = ["CLUSTER_SPACING_SECONDS", "STALE_SECONDS", "Session", "lifetime_seconds"]
-
 CLUSTER_SPACING_SECONDS = 0.25
 """KVS takes five fragments a second, as they arrive; after an outage there may be sixty to send."""
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from backpack._outputs.web.worker.webrtc.offer import Offer, Section
 
-__all__ = ["Candidate", "read_candidate", "write_answer"]
-
 # RFC 8839, 5.1
 _CANDIDATE = re.compile(
     r"candidate:[A-Za-z0-9+/]{1,32} [12] UDP \d{1,10} "

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from backpack._media.access_unit import AccessUnit
     from backpack._media.hub import Hub
 
-__all__ = ["Feed", "KeyRequests"]
-
 WAITING_UNITS = 30
 WAITING_BYTES = 4 * 1024 * 1024
 """Packets leave as soon as they are made, so what waits here waits for a processor."""

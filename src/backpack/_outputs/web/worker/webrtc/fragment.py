@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from backpack._outputs.web.worker.webrtc.offer import OfferError, split_lines
 
-__all__ = ["read_fragment"]
-
 
 def read_fragment(body: bytes) -> str | None:
     """

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from backpack._gst.gi import Gst
     from backpack._outputs.web.worker.webrtc.settings import IceSettings
 
-__all__ = ["confine"]
-
 
 def confine(webrtcbin: Gst.Element, settings: IceSettings) -> None:
     """

@@ -11,16 +11,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = [
-    "LARGEST_OFFER_BYTES",
-    "NoCodecError",
-    "Offer",
-    "OfferError",
-    "Section",
-    "read_offer",
-    "split_lines",
-]
-
 LARGEST_OFFER_BYTES = 32 * 1024
 """Chromium's have 6 KB."""
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from backpack._outputs.web.worker.webrtc.offer import Offer
     from backpack._outputs.web.worker.webrtc.settings import IceSettings
 
-__all__ = ["Peer"]
-
 ANSWER_SECONDS = 5.0
 """GStreamer answers in some ten milliseconds."""
 

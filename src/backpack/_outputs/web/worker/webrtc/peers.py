@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from backpack._outputs.web.worker.webrtc.settings import IceSettings
     from backpack.errors import PipelineError
 
-__all__ = ["Peers"]
-
 
 class Peers:
     """Open and close peers. Main thread only."""

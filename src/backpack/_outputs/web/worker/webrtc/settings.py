@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backpack._outputs.web.worker.webrtc.answer import Candidate
 
-__all__ = ["IceSettings"]
-
 
 @dataclass(frozen=True)
 class IceSettings:
