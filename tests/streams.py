@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from backpack._gst.gi import GLib, Gst, GstVideo
 from backpack._media.access_unit import AccessUnit
 from backpack._media.hub import Hub
+from backpack._media.output import StreamSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,25 @@ BLOCK = 16
 SECOND_NS = 1_000_000_000
 
 Result = TypeVar("Result")
+
+
+class Mute:
+    """The application's side of an output, where there is none."""
+
+    def say(self, body: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def news(self) -> None:
+        """Do nothing."""
+
+
+def source_of(
+    hub: Hub,
+    numbers: Callable[[], dict[str, Any]] = dict,
+    snapshot: Callable[..., None] | None = None,
+) -> StreamSource:
+    """Give a stream as an output sees it; without a frame for a snapshot if not told otherwise."""
+    return StreamSource(hub, numbers, snapshot or (lambda _width, then: then(None)), Mute())
 
 
 class MainLoop:

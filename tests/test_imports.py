@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from backpack._registry import OUTPUTS as OUTPUT_TYPES
+
 SOURCE = Path(__file__).parent.parent / "src" / "backpack"
 
 # What a room may import at the top of its files, besides itself. What is
 # loaded lazily, inside of functions, is the business of its own line there.
-VALUES = {"_lib", "_version", "errors", "stats"}
+VALUES = {"_lib", "_registry", "_version", "errors", "stats"}
 APP = {*VALUES, "_app", "_ipc", "spyglass"}
 STREAMING = {*VALUES, "_gst", "_ipc", "_media", "_worker"}
 ROOMS = {
@@ -20,6 +22,7 @@ ROOMS = {
     "_version": set(),
     "stats": set(),
     "_lib": {"errors"},
+    "_registry": {"errors"},
     "_ipc": {"_lib", "errors"},
     "_app": {*VALUES, "_ipc"},
     "_media": {"_ipc"},
@@ -85,12 +88,17 @@ def is_applications(path: Path) -> bool:
     return room(path) in {*APP, "skyline", "rtsp", "web", "push", "kvs"}
 
 
+def is_both(path: Path) -> bool:
+    """Tell by its path whether both processes run a file."""
+    return room(path) in {"_ipc", "_media", "_lib", "_registry", "errors", "_version"}
+
+
 def is_workers(path: Path) -> bool:
     """Tell by its path whether a file is run by the streaming process."""
     if is_output(path):
         parts = path.relative_to(SOURCE).parts
         return bool({"worker", "shared", "settings.py", "messages.py"} & {*parts})
-    return room(path) in STREAMING
+    return room(path) in STREAMING or is_both(path)
 
 
 def names_of(paths: list[Path]) -> list[str]:
@@ -224,3 +232,24 @@ def test_the_streaming_process_loads_nothing_of_the_applications(module: str) ->
         "backpack._outputs.kvs.output",
         "backpack._outputs.kvs.credentials",
     }
+
+
+# What `spyglass serve` reads from is no output, but may be an rtsp:// URL.
+NOT_OUTPUTS = {"_registry.py", "_cli/source_url.py"}
+ELSEWHERE = [
+    path
+    for path in FILES
+    if not is_output(path) and str(path.relative_to(SOURCE)) not in NOT_OUTPUTS
+]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE, ids=names_of(ELSEWHERE))
+def test_which_outputs_exist_is_said_in_one_place(path: Path) -> None:
+    """No file but the registry and an output's own names a type of output or a scheme."""
+    strings = {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    names = {name for one in OUTPUT_TYPES for name in (one.name, *one.schemes)}
+    assert strings & names == set()

@@ -118,7 +118,8 @@ def test_private_modules_announce_no_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(module, name) for module, names in PUBLIC.items() for name in names]
+    ("module", "name"),
+    [(module, name) for module, names in PUBLIC.items() for name in sorted(names)],
 )
 def test_every_public_name_is_there(module: str, name: str) -> None:
     """It can be had, and has a docstring where it is a class."""

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from backpack._app.output import as_output, mask
-from backpack._outputs.rtsp.output import RTSPOutput
+from backpack._app.output import OutputOptions, as_output, mask
+from backpack._outputs.serving.output import ServedOutput
 from backpack.errors import SettingsError
 from backpack.push import GstSink
 
 
 def made(given: object) -> Any:
     """Make an output."""
-    return as_output(given, allow_anonymous=False)
+    return as_output(given, OutputOptions())
 
 
 def test_an_output_is_taken_as_it_is() -> None:
@@ -24,9 +24,9 @@ def test_an_output_is_taken_as_it_is() -> None:
 def test_a_url_makes_the_output_of_its_scheme() -> None:
     """rtsp:// listens."""
     output = made("rtsp://127.0.0.1:8571/door")
-    assert isinstance(output, RTSPOutput)
+    assert isinstance(output, ServedOutput)
     assert output.urls() == ["rtsp://127.0.0.1:8571/door"]
-    assert isinstance(made("RTSP://localhost:8571/other"), RTSPOutput)
+    assert isinstance(made("RTSP://localhost:8571/other"), ServedOutput)
 
 
 @pytest.mark.parametrize("given", [None, 5, GstSink, object(), b"rtsp://127.0.0.1/x"])

@@ -30,16 +30,17 @@ import json, logging, resource, sys, threading
 logging.basicConfig()
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
 import numpy as np
+from backpack._outputs.serving.output import ServedOutput
 from backpack.rtsp import (RTSPServer)
-from backpack._outputs.rtsp.output import (RTSPOutput)
+from backpack._outputs.rtsp.output import (ServedOutput)
 from backpack.spyglass import SpyGlass
 from backpack.web import (WebServer)
-from backpack._outputs.web.output import (WebOutput)
+from backpack._outputs.web.output import (ServedOutput)
 
 rtsp = RTSPServer(0, users={"anna": "s3cret"})
 page = WebServer(0, users={"anna": "s3cret"})
 spyglass = SpyGlass(
-    RTSPOutput(rtsp, "/cam", starts_server=True), WebOutput(page, "/cam", starts_server=True)
+    ServedOutput(rtsp, "/cam", starts_server=True), ServedOutput(page, "/cam", starts_server=True)
 )
 spyglass.start_streaming()
 print(json.dumps({"rtsp": rtsp.port, "page": page.port, "pid": spyglass.stats().streamer_pid}))

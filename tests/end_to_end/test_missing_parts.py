@@ -29,7 +29,6 @@ from urllib.parse import urlsplit
 import numpy as np
 from backpack.push import GstSink
 from backpack.rtsp import RTSPServer
-from backpack._outputs.rtsp.output import RTSPOutput
 from backpack.spyglass import SpyGlass
 
 asked = json.loads(sys.argv[1])
@@ -39,7 +38,7 @@ if asked["sink"]:
 if asked["certificate"]:
     certificate, key = asked["certificate"]
     server = RTSPServer(0, certificate=certificate, key=key)
-    outputs.append(RTSPOutput(server, "/safe", starts_server=True))
+    outputs.append(ServedOutput(server, "/safe", starts_server=True))
 found = {"raised": None}
 
 def get(url, data=None):

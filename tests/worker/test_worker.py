@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backpack._ipc.settings import StreamSettings
 from backpack._media.hub import Hub
-from backpack._media.output import OpenOutput, Source
 from backpack._outputs.gst.worker.stream import GstOutput
 from backpack._outputs.kvs.worker.kvssink.output import KVSSinkOutput
 from backpack._worker.outputs import open_outputs
@@ -16,7 +15,11 @@ from backpack.push import GstSink
 from backpack.spyglass import SpyGlass
 from tests.apps import State, frame, nothing_left_behind, streaming, watcher
 from tests.outputs.kvs.worker.producer.video import unit
+from tests.streams import source_of
 from tests.waiting import open_descriptors, wait_for
+
+if TYPE_CHECKING:
+    from backpack._media.output import WorkerOutput
 
 
 class Broken(GstSink):
@@ -24,7 +27,7 @@ class Broken(GstSink):
 
     def describe(self) -> dict[str, Any]:
         """Leave out what is needed."""
-        return {"kind": "gstreamer"}
+        return {"kind": "gst"}
 
 
 def test_an_output_that_nobody_thought_would_fail_is_an_error_of_the_start() -> None:
@@ -46,23 +49,11 @@ def test_an_output_that_nobody_thought_would_fail_is_an_error_of_the_start() -> 
         assert good.stats().starts == starts
 
 
-class Mute:
-    """A line to an application that is not there."""
-
-    def say(self, body: dict[str, Any]) -> None:
-        """Do nothing."""
-
-    def news(self) -> None:
-        """Do nothing."""
-
-
-def open_all(
-    descriptions: list[dict[str, Any]], source: Source, **settings: Any
-) -> list[OpenOutput]:
-    """Open outputs as the streamer does."""
-    asked = StreamSettings(**settings)
+def open_all(descriptions: list[dict[str, Any]], hub: Hub, **settings: Any) -> list[WorkerOutput]:
+    """Open outputs as the streaming process does."""
+    board = ServerBoard(lambda: None)
     return open_outputs(
-        descriptions, source, ServerBoard(lambda: None), asked, lambda _place: Mute()
+        descriptions, lambda _place: source_of(hub), board, StreamSettings(**settings)
     )
 
 
@@ -70,10 +61,14 @@ def test_kvssink_is_told_what_it_has_to_have_room_for(monkeypatch: pytest.Monkey
     """At 60 frames a second buffer_seconds are twice the frames that they are at 30."""
     monkeypatch.setattr(KVSSinkOutput, "open", lambda _self: None)
     hub = Hub(linger_ns=0, on_change=lambda: None)
-    source = Source(hub, dict, lambda _width, _then: None)
-    description = {"kind": "kvssink", "region": "us-east-1", "stream_name": "door"}
-    (output,) = open_all([description], source, fps=60, bitrate_kbps=3000)
-    (plain,) = open_all([description], source)
+    description = {
+        "kind": "kvs",
+        "producer": "kvssink",
+        "region": "us-east-1",
+        "stream_name": "door",
+    }
+    (output,) = open_all([description], hub, fps=60, bitrate_kbps=3000)
+    (plain,) = open_all([description], hub)
 
     assert isinstance(output, KVSSinkOutput)
     assert isinstance(plain, KVSSinkOutput)
@@ -98,9 +93,8 @@ def test_an_output_that_opens_halfway_is_closed(monkeypatch: pytest.MonkeyPatch)
             raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(GstOutput, "open", open_and_fail)
-    source = Source(hub, dict, lambda _width, _then: None)
     with pytest.raises(OSError, match="Too many"):
-        open_all([watcher().describe()] * 2, source)
+        open_all([watcher().describe()] * 2, hub)
 
     assert len(opened) == 2
     assert hub.reader_count == 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from backpack._registry import output_types, type_of_scheme
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -69,15 +70,31 @@ class Correspondent(Output, Protocol):
         """Give what this end knows, to be told with what the other one counts. Never waits."""
 
 
-# The scheme of a URL → the function that makes the output. Rooms are named
-# and not imported: who streams over RTSP only needs no other room.
-_SCHEMES = {
-    "http": "backpack._outputs.web.output:output_from_url",
-    "https": "backpack._outputs.web.output:output_from_url",
-    "kvs": "backpack._outputs.kvs.output:output_from_url",
-    "rtsp": "backpack._outputs.rtsp.output:output_from_url",
-    "rtsps": "backpack._outputs.rtsp.output:output_from_url",
-}
+@dataclass(frozen=True)
+class OutputOptions:
+    """
+    What a URL cannot say of the output that it stands for.
+
+    Attributes:
+        allow_anonymous: Whether an address that others can reach may be watched without a login.
+        required: Whether starting raises an error where nothing can be streamed.
+        users: Names and passwords, besides those in the URL.
+        certificate: File with a TLS certificate, for URLs of a scheme with TLS.
+        key: File with its private key.
+        rtp_ports: First and last UDP port to send from.
+        allowed_hosts: Names under which browsers may ask for a page.
+        announces: Whether the output logs where it can be watched.
+
+    """
+
+    allow_anonymous: bool = False
+    required: bool = False
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate: str | None = None
+    key: str | None = None
+    rtp_ports: tuple[int, int] | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    announces: bool = True
 
 
 @runtime_checkable
@@ -108,9 +125,9 @@ def report_failures(outputs: Sequence[Output]) -> None:
         output.tell_failure()
 
 
-def as_output(given: object, *, allow_anonymous: bool, required: bool = False) -> Output:
+def as_output(given: object, options: OutputOptions) -> Output:
     """
-    Give the output that a URL or an object stands for.
+    Return the output that a URL or an object stands for.
 
     Raises:
         SettingsError: It stands for none.
@@ -125,17 +142,30 @@ def as_output(given: object, *, allow_anonymous: bool, required: bool = False) -
             f"{given!r} is no output. Give a URL such as 'rtsp://127.0.0.1:8554/door', or an "
             "object such as GstSink(...)."
         )
-    scheme = urlsplit(given).scheme.lower()
-    target = _SCHEMES.get(scheme)
-    if target is None:
-        known = ", ".join(f"{name}://" for name in sorted(_SCHEMES))
+    scheme = scheme_of(given)
+    found = type_of_scheme(scheme)
+    if found is None:
+        known = ", ".join(sorted(f"{name}://" for one in output_types() for name in one.schemes))
         raise SettingsError(
             f"{mask(given)!r}: there is no output for the scheme {scheme!r}. There is {known}, "
             "and GstSink(...) for whatever GStreamer has a sink for."
         )
-    module, _, name = target.partition(":")
-    make: Callable[..., Output] = getattr(importlib.import_module(module), name)
-    return make(given, allow_anonymous=allow_anonymous, required=required)
+    output: Output = found.load("output").output_from_url(given, options)
+    return output
+
+
+def scheme_of(url: str) -> str:
+    """
+    Return the scheme of a URL, in small letters.
+
+    Raises:
+        SettingsError: It is no URL.
+
+    """
+    try:
+        return urlsplit(url).scheme.lower()
+    except ValueError as error:
+        raise SettingsError(f"{mask(url)!r}: this is no URL: {error}.") from error
 
 
 def mask(url: str) -> str:

@@ -208,7 +208,7 @@ def lazy_property(function: Callable[[Any], Any]) -> property:
 @functools.cache
 def warn_if_overwritten() -> None:
     """Warn, once, where panorama-backpack was installed over this package."""
-    if not hasattr(sys.modules["backpack"], "HOMES"):
+    if not hasattr(sys.modules["backpack"], "_HOMES"):
         warnings.warn(
             "panorama-backpack has overwritten or removed backpack-spyglass's first file. "
             f"{repair_command()} mends it; both then work.",

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from backpack._app.counters import as_stats
-from backpack._app.output import Correspondent, as_output, report_failures
+from backpack._app.output import Correspondent, OutputOptions, as_output, report_failures
 from backpack._app.predecessor import (
     PIPELINE,
     USE_LAST_VALUE,
@@ -126,10 +126,8 @@ class SpyGlass(OldNames):
             else logging.getLogger("backpack.spyglass")
         )
         self._settings = StreamSettings(fps, width, height, bitrate_kbps, encoder, linger_seconds)
-        self._outputs = [
-            as_output(given, allow_anonymous=allow_anonymous, required=required)
-            for given in outputs
-        ]
+        options = OutputOptions(allow_anonymous=allow_anonymous, required=required)
+        self._outputs = [as_output(given, options) for given in outputs]
         self._gst_log_file = None if gst_log_file is None else os.fspath(gst_log_file)
         self._gst_log_level = None if gst_log_level is None else str(gst_log_level)
         self.dotenv_path = None if dotenv_path is None else os.fspath(dotenv_path)

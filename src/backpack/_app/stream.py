@@ -18,6 +18,7 @@ from backpack._app.remote import Tenancy
 from backpack._app.state import ACCEPTING, Course, Event, State
 from backpack._ipc.child import cpu_seconds
 from backpack._ipc.messages import AttachRing, CloseStream, OpenStream, ToOutput
+from backpack._registry import location_of
 from backpack.errors import ShortageError
 
 if TYPE_CHECKING:
@@ -204,7 +205,8 @@ class RemoteStream:
     ) -> list[tuple[Message, Sequence[int]]]:
         for place, output in self._talking.items():
             output.connect(functools.partial(self._say, place))
-        descriptions = [output.describe() for output in self._outputs]
+        described = [output.describe() for output in self._outputs]
+        descriptions = [{**one, **location_of(one)} for one in described]
         messages: list[tuple[Message, Sequence[int]]] = [
             (OpenStream(number, asdict(settings), descriptions, self._frames.last_size), ())
         ]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
+from backpack._registry import OUTPUTS, output_types
 from backpack._version import VERSION
 
 if TYPE_CHECKING:
+    from backpack._registry import OutputType
+
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - has no other name
 
 _AsWritten: Final = argparse.RawDescriptionHelpFormatter
@@ -85,17 +88,6 @@ exit status:
 """
 
 
-_KVS_CHECK_EPILOG = """\
-Credentials are taken from where boto3 takes them: AWS_... variables,
-AWS_PROFILE, the role of the machine or container.
-
-exit status:
-  0    video arrives
-  1    it does not; the last line that failed says why, and what helps
-  2    it was asked wrongly
-"""
-
-
 _COMPLETION_EPILOG = """\
 examples:
   spyglass completion bash > ~/.local/share/bash-completion/completions/spyglass
@@ -111,8 +103,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spyglass {VERSION}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (_add_serve, _add_demo, _add_doctor, _add_kvs, _add_completion):
+    for add in (_add_serve, _add_demo, _add_doctor):
         add(commands)
+    for one in OUTPUTS:
+        if one.has_command:
+            _add_output(commands, one)
+    _add_completion(commands)
     return parser
 
 
@@ -136,7 +132,7 @@ def _add_serve(commands: _Commands) -> None:
         "urls",
         metavar="URL",
         nargs="*",
-        help="where it goes: http://, https:// (a page), rtsp://, rtsps:// or kvs://REGION/STREAM "
+        help=f"where it goes: {_known_urls()} "
         "(default: a page and RTSP on this machine, under the source's name)",
     )
     parser.add_argument("--loop", action="store_true", help="play a file over and over")
@@ -147,6 +143,16 @@ def _add_serve(commands: _Commands) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="tell more on standard error")
     _add_video(parser)
     _add_access(parser)
+
+
+def _known_urls() -> str:
+    """Return the URLs that outputs have, in one phrase."""
+    urls = [
+        f"{scheme}://{one.target}{' (a page)' if one.page else ''}"
+        for one in output_types()
+        for scheme in one.schemes
+    ]
+    return f"{', '.join(urls[:-1])} or {urls[-1]}"
 
 
 def _add_video(parser: argparse.ArgumentParser) -> None:
@@ -175,7 +181,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         help="listen on an address that others can reach without asking for a login",
     )
     group.add_argument(
-        "--certificate", metavar="PEM", help="certificate, for rtsps:// and https:// URLs"
+        "--certificate", metavar="PEM", help="certificate, for URLs with TLS (rtsps://, https://)"
     )
     group.add_argument("--key", metavar="PEM", help="its private key (default: in the same file)")
     group.add_argument(
@@ -217,18 +223,11 @@ def _add_doctor(commands: _Commands) -> None:
     parser.add_argument("--yes", action="store_true", help="with --install: run it")
 
 
-def _add_kvs(commands: _Commands) -> None:
-    text = "Find out what keeps a stream from Kinesis Video Streams."
-    parser = _add_command(commands, "kvs", text, "")
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    text = "Try credentials, permissions, the endpoint, and an upload of two seconds."
-    check: argparse.ArgumentParser = actions.add_parser(
-        "check", help=text, description=text, epilog=_KVS_CHECK_EPILOG, formatter_class=_AsWritten
-    )
-    check.add_argument("--region", required=True, metavar="REGION", help="such as us-east-1")
-    check.add_argument("--stream", required=True, metavar="NAME", help="name of the stream")
-    check.add_argument("--create", action="store_true", help="create the stream if it is missing")
-    check.add_argument("--json", action="store_true", help="print one JSON object a finding")
+def _add_output(commands: _Commands, one: OutputType) -> None:
+    module = one.load("cli")
+    parser = _add_command(commands, one.name, module.HELP, "")
+    module.add_arguments(parser)
+    parser.set_defaults(command="output_command", output=one)
 
 
 def _add_ending(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from backpack._cli.run import carry
 from backpack._cli.serve import refuse_disabled
 from backpack._cli.stop import Ending
 from backpack._lib.addresses import for_url
+from backpack._registry import type_of_scheme
 from backpack.errors import AddressInUseError
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 _SIZE = (960, 540)
 _FPS = 25.0
 
-_PLAYERS = """\
-Watch it with one of these:
-  ffplay -fflags nobuffer -rtsp_transport tcp {url}
-  vlc --network-caching=200 {url}
-  gst-launch-1.0 rtspsrc location={url} latency=0 ! decodebin ! autovideosink"""
 _TUNNEL = "From another machine, first: ssh {forwards} THIS_MACHINE"
 _BILL = "Ctrl-C ends it. What it costs, watched and unwatched:"
 
@@ -45,13 +41,15 @@ def run(asked: argparse.Namespace) -> int:
     """
     refuse_disabled()
     # Only now: `--help` needs no numpy.
-    from backpack._cli.outputs import Access, default_urls, make_outputs  # noqa: PLC0415
+    from backpack._app.output import OutputOptions  # noqa: PLC0415
+    from backpack._cli.outputs import default_urls, make_outputs  # noqa: PLC0415
     from backpack._cli.scene import SceneSource  # noqa: PLC0415
     from backpack.spyglass import SpyGlass  # noqa: PLC0415
 
     with Ending(asked.seconds) as ending, Console() as console:
-        urls = asked.urls or default_urls("demo", Access())
-        spy = SpyGlass(*make_outputs(urls, Access()), fps=_FPS, required=True)
+        options = OutputOptions(required=True, announces=False)
+        urls = asked.urls or default_urls("demo", options)
+        spy = SpyGlass(*make_outputs(urls, options), fps=_FPS, required=True)
         try:
             with console.holding_back():
                 spy.start_streaming()
@@ -74,12 +72,13 @@ def _with_free_port(url: str) -> str:
 
 def _explain(urls: list[str]) -> None:
     print("A moving scene is streamed to", *urls, sep="\n  ")
-    pages = [url for url in urls if url.startswith("http")]
-    if pages:
-        print(f"Open it in a browser: {pages[0]}")
     for url in urls:
-        if url.startswith("rtsp:"):
-            print(_PLAYERS.format(url=url))
+        found = type_of_scheme(urlsplit(url).scheme)
+        if found is not None and found.page:
+            print(f"Open it in a browser: {url}")
+        elif found is not None and found.players:
+            print("Watch it with one of these:")
+            print(*(f"  {player.format(url=url)}" for player in found.players), sep="\n")
     ports = [urlsplit(url).port for url in urls]
     forwards = " ".join(f"-L {port}:127.0.0.1:{port}" for port in ports if port)
     print(_TUNNEL.format(forwards=forwards))

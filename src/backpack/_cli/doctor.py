@@ -22,18 +22,18 @@ from backpack._gst.elements import ELEMENTS
 from backpack._ipc.interpreter import candidates
 from backpack._lib.packages import PACKAGES, packages_for
 from backpack._outputs.kvs.worker.kvssink.probe import probe_element
+from backpack._registry import OUTPUTS, output_types
 from backpack._version import VERSION
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
     import argparse
 
+    from backpack._registry import OutputType
+
 _PYTHON: Final = "BACKPACK_PYTHON"
 
 _TRIALS_SECONDS: Final = 180.0
-
-_SERVING: Final = ("rtph264pay", "rtpbin")
-"""Elements without which the RTSP server has nothing to send."""
 
 Facts = dict[str, Any]
 
@@ -96,6 +96,7 @@ def examine(dotenv_path: str | None = None) -> Facts:
         "advice": advice_for(used["encoders"]) if used is not None else {},
         "others": other_owners(),
         "variables": disturbing_variables(),
+        "outputs": [_output(one) for one in output_types()],
         "kvssink": None if used is None else _kvssink(used["path"], dotenv_path),
     }
     return facts | judge(facts)
@@ -106,6 +107,19 @@ def _ask(path: str) -> Facts:
     if answer["python"] is None:
         answer["python"] = _version_of(path)
     return answer
+
+
+def _output(one: OutputType) -> Facts:
+    """Return what is known of a type of output, and for other packages' whether it loads."""
+    facts = {"name": one.name, "schemes": one.schemes, "package": one.package, "error": None}
+    if one.folder:
+        try:
+            one.load("output")
+        except Exception as error:  # noqa: BLE001 - another package's code
+            facts["error"] = f"{type(error).__name__}: {error}"
+    elif one.package:
+        facts["error"] = f"there is no package {one.package}"
+    return facts
 
 
 def _spare() -> str | None:
@@ -217,7 +231,8 @@ def _judge_used(
     used: Facts, encoder: str | None, problems: list[str], remarks: list[str], packages: list[str]
 ) -> None:
     lacking = [each for each in ALL_ELEMENTS if not used["elements"].get(each.name)]
-    required = [each for each in lacking if each.required or each.name in _SERVING]
+    for_outputs = {element for one in OUTPUTS for element in one.elements}
+    required = [each for each in lacking if each.required or each.name in for_outputs]
     problems += [f"GStreamer's element {each.name} is missing." for each in required]
     packages += [each.package for each in required]
     if used["rtsp_server"] is None:
@@ -234,9 +249,7 @@ def _judge_used(
     if not used["tls"]:
         remarks.append("glib-networking is missing: no rtsps:// cameras for `spyglass serve`.")
         packages.append("glib-networking")
-    if not used["aiohttp"]:
-        remarks.append("aiohttp is missing: no page for the browser, no http://.")
-        packages.append("python3-aiohttp")
+    _judge_outputs(used, remarks, packages)
     if not used["webrtc"]:
         remarks.append(f"{used['webrtc_error']} The page works without it, over TCP.")
         packages += ["gir1.2-gst-plugins-bad-1.0", "gstreamer1.0-nice"]
@@ -246,3 +259,13 @@ def _judge_used(
     worse = [each for each in lacking if each not in ELEMENTS]
     remarks += [f"{each.name} is missing ({each.needed_for})." for each in worse]
     packages += [each.package for each in worse]
+
+
+def _judge_outputs(used: Facts, remarks: list[str], packages: list[str]) -> None:
+    for one in OUTPUTS:
+        for module in one.requires:
+            if not used[module]:
+                urls = " and no ".join(f"{scheme}://" for scheme in one.schemes)
+                what = "no page for the browser, " if one.page else ""
+                remarks.append(f"{module} is missing: {what}no {urls}.")
+                packages.append(f"python3-{module}")

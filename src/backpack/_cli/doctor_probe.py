@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backpack._cli.doctor_needs import ALL_ELEMENTS, NAMESPACES
+from backpack._registry import OUTPUTS
 from backpack.errors import BackpackError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Facts = dict[str, Any]
+
+_MODULES = [name for one in OUTPUTS for name in one.requires]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,7 +63,7 @@ def _probe(*, with_encoders: bool) -> Facts:
         "webrtc_error": None,
         "tls": False,
         "libyuv": None,
-        "aiohttp": None,
+        **dict.fromkeys(_MODULES),
         "elements": {},
         "encoders": [],
     }
@@ -73,7 +76,7 @@ def _probe(*, with_encoders: bool) -> Facts:
     _add_rtsp_server(facts)
     _add_webrtc(facts)
     facts["libyuv"] = _libyuv()
-    facts["aiohttp"] = _version_of("aiohttp")
+    facts |= {name: _version_of(name) for name in _MODULES}
     facts["elements"] = {element.name: _element(element.name) for element in ALL_ELEMENTS}
     if with_encoders:
         facts["encoders"] = _try_encoders()

@@ -77,6 +77,11 @@ def _used(python: Facts, facts: Facts) -> Iterator[str]:
             where = "" if version else f"; package {element.package}"
             mark = "ok" if version else "missing"
             yield _line(mark, element.name, version, f"{element.needed_for}{where}")
+    yield from ("", "Outputs")
+    for one in facts["outputs"]:
+        urls = " ".join(f"{scheme}://" for scheme in one["schemes"])
+        mark = "failed" if one["error"] else "ok"
+        yield _line(mark, one["name"], urls, one["error"] or one["package"])
     yield from _kvssink(facts["kvssink"])
     yield from _encoders(python, facts)
 

@@ -1,11 +1,10 @@
-"""Tell where a stream in Kinesis Video Streams can be watched, once it can."""
+"""Tells where a stream can be watched that is sent to a service, once it can."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from backpack._outputs.kvs.output import KVSOutput
 from backpack.errors import BackpackError
 
 if TYPE_CHECKING:
@@ -20,6 +19,17 @@ _LOOK_SECONDS: Final = 0.5
 _EXPIRES_SECONDS: Final = 12 * 3600
 
 
+@runtime_checkable
+class Playable(Protocol):
+    """An output whose video a service plays back."""
+
+    def urls(self) -> list[str]:
+        """Return its own address, which is no address to watch at."""
+
+    def playback_url(self, mode: str, *, expires_seconds: int, timeout: float) -> str:
+        """Ask the service where the stream can be watched."""
+
+
 class PlaybackTeller:
     """
     Wait, for the time of a block, until video has arrived, and ask where it can be watched.
@@ -28,7 +38,7 @@ class PlaybackTeller:
 
     Args:
         spy: The stream.
-        outputs: Its outputs; those to KVS are told of.
+        outputs: Its outputs.
         say: Takes each address.
         complain: Takes a sentence where there is none.
 
@@ -43,7 +53,7 @@ class PlaybackTeller:
     ) -> None:
         self._spy = spy
         self._waiting = {
-            place: output for place, output in enumerate(outputs) if isinstance(output, KVSOutput)
+            place: output for place, output in enumerate(outputs) if isinstance(output, Playable)
         }
         self._say = say
         self._complain = complain
@@ -65,7 +75,7 @@ class PlaybackTeller:
                 if outputs[place].get("fragments_persisted"):
                     self._tell(self._waiting.pop(place))
 
-    def _tell(self, output: KVSOutput) -> None:
+    def _tell(self, output: Playable) -> None:
         try:
             url = output.playback_url("LIVE", expires_seconds=_EXPIRES_SECONDS, timeout=10.0)
         except BackpackError as error:

@@ -9,7 +9,8 @@ from backpack._cli.console import Console
 from backpack._cli.failure import USAGE, Failure
 from backpack._cli.logins import SOURCE_LOGIN, USERS, read_source_login, read_users
 from backpack._cli.other_python import need_gstreamer
-from backpack._cli.outputs import Access, default_urls, has_password, make_outputs
+from backpack._cli.outputs import default_urls, has_password, make_outputs
+from backpack._cli.playback import PlaybackTeller
 from backpack._cli.run import carry
 from backpack._cli.source_url import Kind, find_origin
 from backpack._cli.stop import Ending
@@ -67,9 +68,12 @@ def _serve(
     console: Console,
 ) -> None:
     # Only now: `--help` and wrong options need no numpy.
+    from backpack._app.output import OutputOptions  # noqa: PLC0415
     from backpack.spyglass import SpyGlass  # noqa: PLC0415
 
-    access = Access(
+    options = OutputOptions(
+        required=True,
+        announces=False,
         users=read_users(asked.users_file, console.say),
         certificate=asked.certificate,
         key=asked.key,
@@ -77,9 +81,9 @@ def _serve(
         allow_anonymous=asked.allow_anonymous,
         allowed_hosts=tuple(asked.allowed_hosts or ()),
     )
-    urls = asked.urls or default_urls(origin.name, access)
+    urls = asked.urls or default_urls(origin.name, options)
     _warn_of_passwords(urls, origin, console)
-    outputs = make_outputs(urls, access)
+    outputs = make_outputs(urls, options)
     spy = SpyGlass(
         *outputs,
         fps=settings.fps,
@@ -88,7 +92,7 @@ def _serve(
         bitrate_kbps=settings.bitrate_kbps,
         encoder=settings.encoder,
         required=True,
-        allow_anonymous=access.allow_anonymous,
+        allow_anonymous=options.allow_anonymous,
     )
     with contextlib.ExitStack() as stack:
         source = _open(origin, settings, ending, console, loop=asked.loop)
@@ -97,10 +101,7 @@ def _serve(
             stack.enter_context(spy)
         if not asked.json:
             print(*spy.urls(), sep="\n", flush=True)
-            if any(url.startswith("kvs:") for url in spy.urls()):
-                from backpack._cli.playback import PlaybackTeller  # noqa: PLC0415
-
-                stack.enter_context(PlaybackTeller(spy, outputs, _print, console.say))
+            stack.enter_context(PlaybackTeller(spy, outputs, _print, console.say))
         carry(source, spy, ending, console, as_json=asked.json)
 
 

@@ -1,9 +1,10 @@
-"""Say what an output is in the streaming process, and what a server may ask of a stream."""
+"""What an output is in the streaming process, and what it gets of its stream."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,25 +12,37 @@ if TYPE_CHECKING:
     from backpack._media.hub import Hub
 
 
+class Peer(Protocol):
+    """The application's side of an output. Any thread."""
+
+    def say(self, body: dict[str, Any]) -> None:
+        """Send a message, as JSON would take it, to the output's `hear` in the application."""
+
+    def news(self) -> None:
+        """Have the output's numbers reported to the application soon."""
+
+
 @dataclass(frozen=True)
-class Source:
+class StreamSource:
     """
-    A stream, as a server sees it.
+    A stream, as one of its outputs sees it.
 
     Attributes:
-        hub: Gives its pictures.
-        numbers: Gives its numbers, under the names of `Stats`. Main thread's.
-        snapshot: Asked for a JPEG of the newest put frame, so wide at the most;
-            calls back once, on any thread, with it or with None. Any thread.
+        hub: Gives its access units.
+        numbers: Returns its numbers, under the names of `Stats`. Main thread.
+        snapshot: Asked for a JPEG of the newest frame, with a largest width;
+            calls back once, on any thread, with it or with `None`. Any thread.
+        peer: The application's side of the output.
 
     """
 
     hub: Hub
     numbers: Callable[[], dict[str, Any]]
     snapshot: Callable[[int, Callable[[bytes | None], None]], None]
+    peer: Peer
 
 
-class OpenOutput(Protocol):
+class WorkerOutput(Protocol):
     """
     An output that is open.
 
@@ -123,3 +136,20 @@ class QuietOutput:
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
         """Do nothing: nothing waits."""
+
+
+class _Opening(WorkerOutput, Protocol):
+    def open(self) -> None:
+        """Begin."""
+
+
+_Output = TypeVar("_Output", bound=_Opening)
+
+
+def opened(output: _Output) -> _Output:
+    """Open an output and return it, or leave nothing of it behind."""
+    with contextlib.ExitStack() as undo:
+        undo.callback(output.close)
+        output.open()
+        undo.pop_all()
+    return output

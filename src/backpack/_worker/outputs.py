@@ -1,41 +1,31 @@
-"""Open the outputs that streams go to."""
+"""Opens the outputs that streams go to."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from backpack._ipc.messages import FromOutput
-from backpack._media.output import OpenOutput, QuietOutput
-from backpack.errors import SettingsError
+from backpack._media.output import QuietOutput
+from backpack._registry import described_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backpack._ipc.settings import StreamSettings
-    from backpack._media.output import Source
+    from backpack._media.output import StreamSource, WorkerOutput
     from backpack._worker.servers import ServerBoard
 
 
-class Line(Protocol):
-    """What an output may tell, on any thread."""
-
-    def say(self, body: dict[str, Any]) -> None:
-        """Say something to its other end, in the application."""
-
-    def news(self) -> None:
-        """Say that its numbers are worth telling."""
-
-
-class OutputLine:
+class OutputPeer:
     """
-    Let one output talk to its other end, in the application. Any thread.
+    The application's side of one output. Any thread.
 
     Args:
         number: The number of its stream.
         place: Its place among the stream's outputs.
         send: Sends a message to the application. Called on any thread.
-        tell_news: Told the stream's number when its numbers are worth telling.
+        tell_news: Called with the stream's number when its numbers are to be reported.
 
     """
 
@@ -52,7 +42,7 @@ class OutputLine:
         self._tell_news = tell_news
 
     def say(self, body: dict[str, Any]) -> None:
-        """Send something to the other end."""
+        """Send a message to the output's `hear` in the application."""
         self._send(FromOutput(self._number, self._place, body))
 
     def news(self) -> None:
@@ -63,7 +53,7 @@ class OutputLine:
 class _Mount(QuietOutput):
     """A stream at one path of one server."""
 
-    def __init__(self, board: ServerBoard, number: int, path: str, source: Source) -> None:
+    def __init__(self, board: ServerBoard, number: int, path: str, source: StreamSource) -> None:
         self._board = board
         self._number = number
         self._path = path
@@ -93,21 +83,19 @@ class _Mount(QuietOutput):
 
 
 def open_outputs(
-    descriptions: Sequence[dict[str, Any]],
-    source: Source,
+    descriptions: Sequence[Mapping[str, Any]],
+    source: Callable[[int], StreamSource],
     board: ServerBoard,
     settings: StreamSettings,
-    line: Callable[[int], Line],
-) -> list[OpenOutput]:
+) -> list[WorkerOutput]:
     """
     Open all outputs of a stream, or none.
 
     Args:
         descriptions: What the application has described.
-        source: The stream.
+        source: Returns the stream as the output at a place sees it.
         board: The servers.
-        settings: What the stream was asked to be.
-        line: Gives each output, by its place, a line to the application.
+        settings: The settings of the stream.
 
     Raises:
         BackpackError: One cannot be opened. Then, as with any other error, those before
@@ -115,59 +103,25 @@ def open_outputs(
 
     """
     with contextlib.ExitStack() as undo:
-        opened: list[OpenOutput] = []
+        outputs: list[WorkerOutput] = []
         for place, description in enumerate(descriptions):
-            output = _open_output(description, source, board, settings, line(place))
+            output = _open_output(description, source(place), board, settings)
             undo.callback(output.close)
-            opened.append(output)
+            outputs.append(output)
         undo.pop_all()
-        return opened
+        return outputs
 
 
-# Rooms are imported when they are first needed: who streams over RTSP only
-# needs no other room's libraries.
 def _open_output(
-    description: dict[str, Any],
-    source: Source,
+    description: Mapping[str, Any],
+    source: StreamSource,
     board: ServerBoard,
     settings: StreamSettings,
-    line: Line,
-) -> OpenOutput:
-    kind = description.get("kind")
-    hub = source.hub
-    if kind in ("rtsp", "web"):
+) -> WorkerOutput:
+    found = described_type(description)
+    if found.listens:
         return _Mount(board, description["server"], description["path"], source)
-    if kind == "gstreamer":
-        from backpack._outputs.gst.worker.stream import GstOutput  # noqa: PLC0415
-
-        text, repeats = description["pipeline"], description["repeats"]
-        return _opened(GstOutput(hub, text, repeats=repeats, on_news=line.news))
-    if kind == "kvs":
-        from backpack._outputs.kvs.settings import UploadSettings  # noqa: PLC0415
-        from backpack._outputs.kvs.worker.stream import KVSUpload  # noqa: PLC0415
-
-        upload = UploadSettings.from_dict(description)
-        return _opened(KVSUpload(hub, upload, say=line.say, on_news=line.news))
-    if kind == "kvssink":
-        from backpack._outputs.kvs.worker.kvssink.output import KVSSinkOutput  # noqa: PLC0415
-        from backpack._outputs.kvs.worker.kvssink.settings import SinkSettings  # noqa: PLC0415
-
-        # What it has to have room for.
-        video = {"fps": settings.max_fps, "bitrate_kbps": settings.bitrate_kbps}
-        through = SinkSettings.from_dict({**video, **description})
-        return _opened(KVSSinkOutput(hub, through, say=line.say, on_news=line.news))
-    raise SettingsError(f"There is no output of the kind {kind!r}.")
-
-
-class _Opening(OpenOutput, Protocol):
-    def open(self) -> None:
-        """Begin."""
-
-
-def _opened(output: _Opening) -> OpenOutput:
-    """Open an output, or leave nothing of it behind."""
-    with contextlib.ExitStack() as undo:
-        undo.callback(output.close)
-        output.open()
-        undo.pop_all()
+    # Imported when it is first needed: streaming to one output needs no other's libraries.
+    stream = found.load("worker.stream")
+    output: WorkerOutput = stream.open_output(description, source, settings)
     return output

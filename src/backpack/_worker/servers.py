@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from backpack._gst.gi import GLib
 from backpack._lib.shortage import explain
-from backpack.errors import BackpackError, SettingsError
+from backpack._registry import type_named
+from backpack.errors import BackpackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack._ipc.messages import OpenServer
-    from backpack._media.output import Source
-    from backpack._outputs.rtsp.worker.server import Server as RTSPServer
-    from backpack._outputs.web.worker.server import Server as WebServer
+    from backpack._media.output import StreamSource
 
 _RETRY_MS = 2000
 
@@ -24,7 +23,7 @@ class _Server(Protocol):
     """A listening server, whatever it speaks."""
 
     def open(self) -> int: ...
-    def mount(self, path: str, source: Source) -> None: ...
+    def mount(self, path: str, source: StreamSource) -> None: ...
     def mount_launch(self, path: str, pipeline: str) -> None: ...
     def unmount(self, path: str) -> None: ...
     def viewers(self, path: str) -> int: ...
@@ -49,7 +48,7 @@ class ServerBoard:
         self._servers: dict[int, _Server] = {}
         self._ports: dict[int, int] = {}
         # Server → path → what is to be served there.
-        self._mounts: dict[int, dict[str, Source]] = {}
+        self._mounts: dict[int, dict[str, StreamSource]] = {}
         self._launches: dict[int, dict[str, str]] = {}
         # Servers that could not be opened → the timer of the next try, and the reason.
         self._retries: dict[int, int] = {}
@@ -95,7 +94,7 @@ class ServerBoard:
         if server is not None:
             server.close()
 
-    def mount(self, number: int, path: str, source: Source) -> None:
+    def mount(self, number: int, path: str, source: StreamSource) -> None:
         """
         Serve a stream at a path of a server, now or when it is opened.
 
@@ -140,7 +139,9 @@ class ServerBoard:
             self.close_server(number)
 
     def _open(self, order: OpenServer) -> None:
-        server = _make_server(order, self._on_change)
+        # Imported when it is first needed: one server's libraries are not needed for another.
+        module = type_named(order.kind).load("worker.server")
+        server: _Server = module.make_server(order.settings, self._on_change)
         with contextlib.ExitStack() as undo:
             undo.callback(server.close)
             port = server.open()
@@ -176,56 +177,3 @@ class ServerBoard:
         timer = self._retries.pop(number, 0)
         if timer:
             GLib.source_remove(timer)
-
-
-class _Served:
-    """What all servers have in common, passed on."""
-
-    def __init__(self, server: RTSPServer | WebServer) -> None:
-        self.open = server.open
-        self.unmount = server.unmount
-        self.viewers = server.viewers
-        self.lost = server.lost
-        self.failed_logins = server.failed_logins
-        self.close = server.close
-
-
-class _RTSP(_Served):
-    """An RTSP server. It serves pipelines of the application's own, too."""
-
-    def __init__(self, server: RTSPServer) -> None:
-        super().__init__(server)
-        self._server = server
-        self.mount_launch = server.mount_launch
-
-    def mount(self, path: str, source: Source) -> None:
-        self._server.mount(path, source.hub)
-
-
-class _Web(_Served):
-    """A web server. It asks a stream for more than its pictures."""
-
-    def __init__(self, server: WebServer) -> None:
-        super().__init__(server)
-        self._server = server
-
-    def mount(self, path: str, source: Source) -> None:
-        self._server.mount(path, source.hub, numbers=source.numbers, snapshot=source.snapshot)
-
-    def mount_launch(self, path: str, pipeline: str) -> None:
-        raise SettingsError(f"{path}: a web server serves no pipeline of your own: {pipeline!r}.")
-
-
-# Who serves over one of them does not need the other's library.
-def _make_server(order: OpenServer, on_news: Callable[[], None]) -> _Server:
-    if order.kind == "rtsp":
-        from backpack._outputs.rtsp.settings import RTSPServerSettings  # noqa: PLC0415
-        from backpack._outputs.rtsp.worker import server as rtsp  # noqa: PLC0415
-
-        return _RTSP(rtsp.Server(RTSPServerSettings.from_dict(order.settings), on_news=on_news))
-    if order.kind == "web":
-        from backpack._outputs.web.settings import WebServerSettings  # noqa: PLC0415
-        from backpack._outputs.web.worker import server as web  # noqa: PLC0415
-
-        return _Web(web.Server(WebServerSettings.from_dict(order.settings), on_news=on_news))
-    raise SettingsError(f"There is no server of the kind {order.kind!r}.")

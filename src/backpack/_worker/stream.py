@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from backpack.errors import OutputError
 
 if TYPE_CHECKING:
-    from backpack._media.output import OpenOutput
+    from backpack._media.output import WorkerOutput
     from backpack._worker.intake import Stream
 
 
@@ -23,9 +23,9 @@ class Lodger:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self._kinds: list[str] = []
-        self._outputs: list[OpenOutput] = []
+        self._outputs: list[WorkerOutput] = []
         # Those that were not yet open when they were made.
-        self._slow: list[OpenOutput] = []
+        self._slow: list[WorkerOutput] = []
         self._has_encoder = False
         # Whether the application knows that it is open.
         self._is_open = False
@@ -39,11 +39,11 @@ class Lodger:
         self._has_told_failure = False
 
     @property
-    def outputs(self) -> list[OpenOutput]:
+    def outputs(self) -> list[WorkerOutput]:
         """The outputs, in the application's order."""
         return self._outputs
 
-    def take_in(self, kinds: list[str], outputs: list[OpenOutput]) -> None:
+    def take_in(self, kinds: list[str], outputs: list[WorkerOutput]) -> None:
         """
         Take in the outputs, once.
 

@@ -28,10 +28,10 @@ from backpack._ipc.messages import (
 from backpack._ipc.ring import RingReader
 from backpack._ipc.settings import StreamSettings
 from backpack._lib.shortage import explain, shortage
-from backpack._media.output import Source
+from backpack._media.output import StreamSource
 from backpack._worker.governor import Governor, time_on_cpu
 from backpack._worker.intake import Stream
-from backpack._worker.outputs import OutputLine, open_outputs
+from backpack._worker.outputs import OutputPeer, open_outputs
 from backpack._worker.servers import ServerBoard
 from backpack._worker.stream import Lodger
 from backpack.errors import BackpackError, OutputError, SettingsError
@@ -234,10 +234,14 @@ class Streamer:
             self._lodgers[number] = lodger = Lodger(stream)
             outputs = open_outputs(
                 order.outputs,
-                Source(stream.hub, lodger.numbers, stream.snapshot),
+                lambda place: StreamSource(
+                    stream.hub,
+                    lodger.numbers,
+                    stream.snapshot,
+                    OutputPeer(number, place, self.say, self.tell_news),
+                ),
                 self._board,
                 settings,
-                lambda place: OutputLine(number, place, self.say, self.tell_news),
             )
             lodger.take_in([str(one.get("kind")) for one in order.outputs], outputs)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing streams

@@ -11,7 +11,7 @@ import pytest
 
 from backpack._outputs.rtsp.settings import RTSPServerSettings
 from backpack._outputs.rtsp.worker.server import Server
-from tests.streams import MainLoop, NumberedStream, main_loop
+from tests.streams import MainLoop, NumberedStream, main_loop, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ class Serving:
 
     def mount(self, path: str, hub: Hub) -> str:
         """Serve a hub, and give its address."""
-        self.loop.call(self.server.mount, path, hub)
+        self.loop.call(self.server.mount, path, source_of(hub))
         return self.url(path)
 
     def unmount(self, path: str) -> None:

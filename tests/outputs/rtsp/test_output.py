@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backpack._app.output import OutputOptions
 from backpack._outputs.rtsp.output import output_from_url
 from backpack.errors import (
     SettingsError,
@@ -92,11 +93,11 @@ def test_urls_of_one_server_have_the_same_users() -> None:
     """Two logins for one port would be one too many."""
     with taken_port() as port:
         pass
-    kept = output_from_url(f"rtsp://anna:a@127.0.0.1:{port}/one")
-    output_from_url(f"rtsp://anna:a@127.0.0.1:{port}/two")
-    output_from_url(f"rtsp://127.0.0.1:{port}/three")
+    kept = output_from_url(f"rtsp://anna:a@127.0.0.1:{port}/one", OutputOptions())
+    output_from_url(f"rtsp://anna:a@127.0.0.1:{port}/two", OutputOptions())
+    output_from_url(f"rtsp://127.0.0.1:{port}/three", OutputOptions())
     with pytest.raises(SettingsError, match="other users"):
-        output_from_url(f"rtsp://berta:b@127.0.0.1:{port}/four")
+        output_from_url(f"rtsp://berta:b@127.0.0.1:{port}/four", OutputOptions())
     assert kept.server.port == port
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from backpack._outputs.rtsp.output import RTSPOutput
-from backpack._outputs.web.output import WebOutput
+from backpack._outputs.serving.output import ServedOutput
 from backpack.errors import AddressInUseError, SettingsError
 from backpack.rtsp import RTSPServer
 from backpack.web import WebServer
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Server: TypeAlias = "RTSPServer | WebServer"
-Output: TypeAlias = "RTSPOutput | WebOutput"
 
 KINDS = pytest.mark.parametrize("kind", [RTSPServer, WebServer])
 
@@ -35,11 +33,9 @@ def _clean() -> Iterator[None]:
     gc.collect()
 
 
-def output(server: Server, path: str, *, starts_server: bool = True) -> Output:
-    """Make the output of a server's own kind."""
-    if isinstance(server, RTSPServer):
-        return RTSPOutput(server, path, starts_server=starts_server)
-    return WebOutput(server, path, starts_server=starts_server)
+def output(server: Server, path: str, *, starts_server: bool = True) -> ServedOutput:
+    """Make an output on a server."""
+    return ServedOutput(server, path, starts_server=starts_server)
 
 
 @KINDS
@@ -117,7 +113,8 @@ sys.path.insert(0, {str(Path.cwd())!r})
 from backpack.errors import StateError
 from backpack._outputs.serving import registry as app_registry
 from backpack._outputs.serving.registry import server_at
-from backpack.{kind.lower()} import {kind}Server, {kind}Output
+from backpack.{kind.lower()} import {kind}Server
+from backpack._outputs.serving.output import ServedOutput
 from tests.outputs.rtsp.ports import listens
 server = {kind}Server(0)
 server.start()
@@ -134,7 +131,7 @@ held.wait()
 child = os.fork()
 if not child:
     signal.alarm(60)
-    for call in (server.start, {kind}Output(server, "/door", starts_server=True).hold):
+    for call in (server.start, ServedOutput(server, "/door", starts_server=True).hold):
         try:
             call()
         except StateError as error:
@@ -204,7 +201,7 @@ def test_an_rtsp_server_says_where_it_listens(
     """One line, and that nobody else can reach it where that is so; not again after a restart."""
     caplog.set_level(logging.INFO)
     server = RTSPServer(0, address=address, allow_anonymous=True)
-    with streaming(RTSPOutput(server, "/door", starts_server=True)) as spyglass:
+    with streaming(ServedOutput(server, "/door", starts_server=True)) as spyglass:
         pid, starts = spyglass.stats().streamer_pid, spyglass.stats().starts
         assert pid is not None
         os.kill(pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ from backpack._outputs.web.settings import WebServerSettings
 from backpack._outputs.web.worker.server import Server
 from backpack._worker.snapshot import Snapshots
 from tests.numbered import numbered
-from tests.streams import MainLoop, NumberedStream
+from tests.streams import MainLoop, NumberedStream, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,10 +119,7 @@ class Serving:
         """Show a hub."""
         self.loop.call(
             lambda: self.server.mount(
-                path,
-                hub,
-                numbers=lambda: self.numbers,
-                snapshot=snapshot or (lambda _, then: then(None)),
+                path, source_of(hub, numbers=lambda: self.numbers, snapshot=snapshot)
             )
         )
 

@@ -13,7 +13,8 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
-from backpack._outputs.web.output import WebOutput, output_from_url
+from backpack._app.output import OutputOptions
+from backpack._outputs.web.output import output_from_url
 from backpack.errors import AddressInUseError, SettingsError
 from backpack.spyglass import SpyGlass
 from backpack.web import WebServer, WebSpyGlass
@@ -181,14 +182,13 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any]) -> None:
 def test_a_url_stands_for_a_stream_on_a_server() -> None:
     """The same host and port are the same server, also one that the application has made."""
     server = WebServer(18080, users={"anna": "pw"})
-    one = output_from_url("http://localhost:18080/one")
-    two = output_from_url("http://anna:pw@127.0.0.1:18080/two")
+    one = output_from_url("http://localhost:18080/one", OutputOptions())
+    two = output_from_url("http://anna:pw@127.0.0.1:18080/two", OutputOptions())
 
-    assert isinstance(one, WebOutput)
     assert one.server is two.server is server
     assert one.describe() == {"kind": "web", "server": 0, "path": "/one"}
     with pytest.raises(SettingsError, match="other users"):
-        output_from_url("http://bert:pw@127.0.0.1:18080/three")
+        output_from_url("http://bert:pw@127.0.0.1:18080/three", OutputOptions())
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_url_stands_for_a_stream_on_a_server() -> None:
 def test_a_url_that_cannot_be_is_refused(url: str, named: str) -> None:
     """What is wrong is said, and no password with it."""
     with pytest.raises(SettingsError, match=named) as caught:
-        output_from_url(url)
+        output_from_url(url, OutputOptions())
     assert "secret" not in str(caught.value)
 
 

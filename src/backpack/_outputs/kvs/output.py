@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping
 
+    from backpack._app.output import OutputOptions
     from backpack._outputs.kvs.credentials.credentials import Credentials
 
 PRODUCERS = ("native", "kvssink")
@@ -145,12 +146,14 @@ class KVSOutput:
         if self.producer == "native":
             return {
                 "kind": "kvs",
+                "producer": self.producer,
                 **described,
                 "ca_bundle": bundle,
                 "buffer_path": self._buffer_path,
             }
         return {
-            "kind": "kvssink",
+            "kind": "kvs",
+            "producer": self.producer,
             **described,
             "ca_bundle": self._bundle_for_kvssink(bundle),
             "dotenv_path": self._dotenv_path,
@@ -313,12 +316,7 @@ class KVSOutput:
         )
 
 
-def output_from_url(
-    url: str,
-    *,
-    allow_anonymous: bool = False,  # noqa: ARG001 - nobody connects to us
-    required: bool = False,  # noqa: ARG001 - it never keeps a stream from opening
-) -> KVSOutput:
+def output_from_url(url: str, _options: OutputOptions) -> KVSOutput:
     """
     Make the output that ``kvs://region/stream`` stands for.
 

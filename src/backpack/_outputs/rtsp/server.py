@@ -13,6 +13,7 @@ from backpack._lib.validation import DEFAULT_MAX_VIEWERS, port_number
 from backpack._outputs.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
 from backpack._outputs.serving.kind import Kind
 from backpack._outputs.serving.server import ListeningServer
+from backpack._registry import type_named
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
+    from typing_extensions import Self
+
+    from backpack._app.output import OutputOptions
     from backpack._ipc.messages import OpenServer
+    from backpack._outputs.serving.place import Place
 
 KIND = Kind(
-    room="rtsp",
+    type=type_named("rtsp"),
     server="RTSP server",
     class_name="RTSPServer",
     article="an",
-    scheme="rtsp",
-    secure_scheme="rtsps",
-    port=DEFAULT_PORT,
-    secure_port=8322,
     check_path=check_mount_path,
 )
 
@@ -96,6 +97,18 @@ class RTSPServer(ListeningServer, OldNames):
             max_viewers=max_viewers,
         )
         super().__init__(settings, parent_logger, required=required)
+
+    @classmethod
+    def _listening_at(cls, place: Place, options: OutputOptions) -> Self:
+        return cls(
+            place.port,
+            address=place.address,
+            users={**options.users, **place.users},
+            certificate=options.certificate if place.is_secure else None,
+            key=options.key if place.is_secure else None,
+            rtp_ports=options.rtp_ports,
+            allow_anonymous=options.allow_anonymous,
+        )
 
     @property
     def streams(self) -> dict[str, str]:

@@ -14,13 +14,13 @@ from backpack._lib.validation import (
     check_users,
 )
 from backpack._outputs.serving.settings import from_plain, show, to_plain
+from backpack._registry import type_named
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_PORT = 8554
-"""The one that players and tutorials know; 554 is for root."""
+DEFAULT_PORT = type_named("rtsp").port
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
-"""Serve one stream on a server of the application's."""
+"""A stream on an RTSP server that the application starts and stops."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backpack._outputs.rtsp.output import RTSPOutput
-from backpack.spyglass import SpyGlass
+from backpack._outputs.serving.spyglass import ServedSpyGlass
 
 if TYPE_CHECKING:
     import logging
@@ -13,9 +12,9 @@ if TYPE_CHECKING:
     from backpack._outputs.rtsp.server import RTSPServer
 
 
-class RTSPSpyGlass(SpyGlass):
+class RTSPSpyGlass(ServedSpyGlass):
     """
-    Serve one stream on a server that the application starts and stops.
+    Stream to one path of an RTSP server that the application starts and stops.
 
     ::
 
@@ -26,7 +25,7 @@ class RTSPSpyGlass(SpyGlass):
 
     Args:
         server: The server; it may serve any number of streams.
-        path: The path to the stream.
+        path: The path of the stream.
         parent_logger: As in `SpyGlass`.
         gst_log_file: As in `SpyGlass`.
         gst_log_level: As in `SpyGlass`.
@@ -34,7 +33,7 @@ class RTSPSpyGlass(SpyGlass):
         settings: The other settings of `SpyGlass`.
 
     Raises:
-        SettingsError: A path or value that cannot be.
+        SettingsError: A path or value is invalid.
 
     """
 
@@ -48,14 +47,7 @@ class RTSPSpyGlass(SpyGlass):
         dotenv_path: str | None = None,
         **settings: Any,  # noqa: ANN401 - checked by SpyGlass
     ) -> None:
-        output = RTSPOutput(server, path, starts_server=False)
         super().__init__(
-            output,
-            parent_logger=parent_logger,
-            gst_log_file=gst_log_file,
-            gst_log_level=gst_log_level,
-            dotenv_path=dotenv_path,
-            **settings,
+            server, path, parent_logger, gst_log_file, gst_log_level, dotenv_path, **settings
         )
         self.server = server
-        self.path = output.path

@@ -1,17 +1,18 @@
-"""Stand at a path of a server: what such outputs have in common for the application."""
+"""A path of a server as an output."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from backpack._outputs.serving.place import need_certificate, place_of, running_server
 
 if TYPE_CHECKING:
+    from backpack._app.output import OutputOptions
     from backpack._outputs.serving.server import ListeningServer
     from backpack.errors import BackpackError
 
-ServerT = TypeVar("ServerT", bound="ListeningServer")
 
-
-class ServedOutput(Generic[ServerT]):
+class ServedOutput:
     """
     Serve a stream at one path of one server.
 
@@ -28,7 +29,7 @@ class ServedOutput(Generic[ServerT]):
     """
 
     def __init__(
-        self, server: ServerT, path: str, *, starts_server: bool, required: bool = False
+        self, server: ListeningServer, path: str, *, starts_server: bool, required: bool = False
     ) -> None:
         self.server = server
         self.path = server._kind.checked_path(path)  # noqa: SLF001 - of this room
@@ -39,7 +40,7 @@ class ServedOutput(Generic[ServerT]):
     def describe(self) -> dict[str, Any]:
         """Give what the streaming process needs."""
         kind = self.server._kind  # noqa: SLF001
-        return {"kind": kind.room, "server": self._server_id, "path": self.path}
+        return {"kind": kind.type.name, "server": self._server_id, "path": self.path}
 
     def hold(self) -> None:
         """Take the path, and start the server where it is ours to start."""
@@ -66,3 +67,26 @@ class ServedOutput(Generic[ServerT]):
             return []
         hosts = self.server._hosts()  # noqa: SLF001
         return [self.server.url(self.path, host) for host in hosts]
+
+
+def output_from_url(
+    url: str, server_class: type[ListeningServer], options: OutputOptions
+) -> ServedOutput:
+    """
+    Return the output that ``scheme://[user:password@]host[:port]/path`` stands for.
+
+    The same host and port are the same server.
+
+    Raises:
+        SettingsError: The URL cannot be listened on.
+
+    """
+    kind = server_class._kind  # noqa: SLF001 - of this room
+    place = place_of(url, kind)
+    users = {**options.users, **place.users}
+    server = running_server(place, server_class, users)
+    if server is None:
+        if place.is_secure and options.certificate is None:
+            raise need_certificate(place, kind)
+        server = server_class._listening_at(place, options)  # noqa: SLF001
+    return ServedOutput(server, place.path, starts_server=True, required=options.required)

@@ -39,7 +39,7 @@ def server_at(server_class: type[_Server], address: str, port: int) -> _Server |
 def _place(
     server: ListeningServer | type[ListeningServer], address: str, port: int
 ) -> tuple[str, str, int]:
-    return (server._kind.room, address, port)  # noqa: SLF001 - of this room
+    return (server._kind.type.name, address, port)  # noqa: SLF001 - of this room
 
 
 def _after_fork_in_child() -> None:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from backpack._app.output import OutputOptions
     from backpack._ipc.messages import Message, Opened
     from backpack._outputs.serving.kind import Kind
+    from backpack._outputs.serving.place import Place
     from backpack._outputs.serving.settings import ListenerSettings
     from backpack.errors import BackpackError
 
@@ -65,7 +67,7 @@ class ListeningServer:
         self.logger = (
             parent_logger.getChild(type(self).__name__)
             if parent_logger is not None
-            else logging.getLogger(f"backpack.{self._kind.room}")
+            else logging.getLogger(f"backpack.{self._kind.type.name}")
         )
         self._required = required
         self._settings = settings
@@ -98,6 +100,11 @@ class ListeningServer:
         # Set in a child that was forked while we existed.
         self._is_forked_copy = False
         register(self)
+
+    @classmethod
+    def _listening_at(cls, place: Place, options: OutputOptions) -> Self:
+        """Make the server that a URL stands for."""
+        raise NotImplementedError
 
     @property
     def port(self) -> int:
@@ -178,7 +185,7 @@ class ListeningServer:
         return self._problem if self._has_failed else None
 
     def _origin(self, host: str | None = None) -> str:
-        scheme = self._kind.secure_scheme if self._settings.secure else self._kind.scheme
+        scheme = self._kind.type.secure_scheme if self._settings.secure else self._kind.type.scheme
         return f"{scheme}://{for_url(host or self._hosts()[0])}:{self.port}"
 
     def _hosts(self) -> Sequence[str]:
@@ -274,7 +281,7 @@ class ListeningServer:
         return [(self._open_message(tenancy_id), ())]
 
     def _open_message(self, tenancy_id: int) -> OpenServer:
-        return OpenServer(tenancy_id, self._kind.room, self._settings.to_dict())
+        return OpenServer(tenancy_id, self._kind.type.name, self._settings.to_dict())
 
     # On the supervisor's thread.
 

@@ -14,31 +14,28 @@ from backpack._outputs.web.settings import (
     WebServerSettings,
     check_stream_path,
 )
+from backpack._registry import type_named
 
 if TYPE_CHECKING:
     import logging
     import os
     from collections.abc import Iterable, Mapping, Sequence
 
+    from typing_extensions import Self
+
+    from backpack._app.output import OutputOptions
+    from backpack._outputs.serving.place import Place
+
 KIND = Kind(
-    room="web",
+    type=type_named("web"),
     server="web server",
     class_name="WebServer",
     article="a",
-    scheme="http",
-    secure_scheme="https",
-    port=DEFAULT_PORT,
-    secure_port=8443,
     check_path=check_stream_path,
 )
 
 _TOKEN_BYTES = 24
 """192 bits, 32 characters: nobody guesses that, however fast they may try."""
-
-
-def new_token() -> str:
-    """Make a token. A server that is given one does not tell it: its maker does."""
-    return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
 class WebServer(ListeningServer):
@@ -98,7 +95,7 @@ class WebServer(ListeningServer):
         # One that was given is known already, and is never told again.
         self._tells_token = token is None
         if token is None and not allow_anonymous:
-            token = new_token()
+            token = _new_token()
         settings = WebServerSettings(
             address=address,
             port=port_number(port),
@@ -115,6 +112,21 @@ class WebServer(ListeningServer):
             udp_ports=udp_ports,
         )
         super().__init__(settings, parent_logger, required=required)
+
+    @classmethod
+    def _listening_at(cls, place: Place, options: OutputOptions) -> Self:
+        # One that was given is not announced.
+        is_quiet = not options.announces and not options.allow_anonymous
+        return cls(
+            place.port,
+            address=place.address,
+            token=_new_token() if is_quiet else None,
+            users={**options.users, **place.users},
+            certificate=options.certificate if place.is_secure else None,
+            key=options.key if place.is_secure else None,
+            allow_anonymous=options.allow_anonymous,
+            allowed_hosts=options.allowed_hosts,
+        )
 
     @property
     def token(self) -> str | None:
@@ -142,3 +154,7 @@ class WebServer(ListeningServer):
             return ""
         self._tells_token = False
         return f"watch at {self.url('/', hosts[0])}"
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(_TOKEN_BYTES)

@@ -17,12 +17,13 @@ from backpack._lib.validation import (
     check_users,
 )
 from backpack._outputs.serving.settings import from_plain, show, to_plain
+from backpack._registry import type_named
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_PORT = 8080
+DEFAULT_PORT = type_named("web").port
 
 SHORTEST_TOKEN = 16
 """A token is not typed but copied, so it need not be short; guessing one must be hopeless."""

@@ -1,11 +1,10 @@
-"""Show one stream on a web server of the application's."""
+"""A stream on a web server that the application starts and stops."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backpack._outputs.web.output import WebOutput
-from backpack.spyglass import SpyGlass
+from backpack._outputs.serving.spyglass import ServedSpyGlass
 
 if TYPE_CHECKING:
     import logging
@@ -13,9 +12,9 @@ if TYPE_CHECKING:
     from backpack._outputs.web.server import WebServer
 
 
-class WebSpyGlass(SpyGlass):
+class WebSpyGlass(ServedSpyGlass):
     """
-    Show one stream on a web server that the application starts and stops.
+    Stream to one path of a web server that the application starts and stops.
 
     ::
 
@@ -26,7 +25,7 @@ class WebSpyGlass(SpyGlass):
         print(server.url("/door"))
 
     Args:
-        server: The server; it may show any number of streams.
+        server: The server; it may serve any number of streams.
         path: The path of the stream.
         parent_logger: As in `SpyGlass`.
         gst_log_file: As in `SpyGlass`.
@@ -35,7 +34,7 @@ class WebSpyGlass(SpyGlass):
         settings: The other settings of `SpyGlass`.
 
     Raises:
-        SettingsError: A path or value that cannot be.
+        SettingsError: A path or value is invalid.
 
     """
 
@@ -49,14 +48,7 @@ class WebSpyGlass(SpyGlass):
         dotenv_path: str | None = None,
         **settings: Any,  # noqa: ANN401 - checked by SpyGlass
     ) -> None:
-        output = WebOutput(server, path, starts_server=False)
         super().__init__(
-            output,
-            parent_logger=parent_logger,
-            gst_log_file=gst_log_file,
-            gst_log_level=gst_log_level,
-            dotenv_path=dotenv_path,
-            **settings,
+            server, path, parent_logger, gst_log_file, gst_log_level, dotenv_path, **settings
         )
         self.server = server
-        self.path = output.path

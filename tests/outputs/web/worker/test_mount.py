@@ -8,9 +8,10 @@ import pytest
 from backpack._media.hub import Hub
 from backpack._outputs.web.worker.bridge import Crossing
 from backpack._outputs.web.worker.mount import Mount
+from tests.streams import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 @dataclass(eq=False)
@@ -20,16 +21,11 @@ class Guest:
     lost: int = 0
 
 
-def no_snapshot(_: int, then: Callable[[bytes | None], None]) -> None:
-    """Have no frame."""
-    then(None)
-
-
 @pytest.fixture
 def mount() -> Iterator[Mount]:
     """Give a stream that nobody watches."""
     crossing = Crossing()
-    yield Mount("/cam", Hub(linger_ns=0), dict, no_snapshot, crossing)
+    yield Mount("/cam", source_of(Hub(linger_ns=0)), crossing)
     crossing.close()
 
 

@@ -6,11 +6,11 @@ import logging
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backpack._gst.gi import GLib
 from backpack._lib.timing import Backoff
-from backpack._media.output import QuietOutput
+from backpack._media.output import QuietOutput, opened
 from backpack._media.queue import DropPolicy
 from backpack._outputs.gst.worker.far_side import explain, far_sides
 from backpack._outputs.gst.worker.flow import STALL_NS, Flow
@@ -18,10 +18,12 @@ from backpack._outputs.gst.worker.pipeline import SinkPipeline
 from backpack.errors import PipelineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from backpack._ipc.settings import StreamSettings
     from backpack._media.access_unit import AccessUnit
     from backpack._media.hub import Hub
+    from backpack._media.output import StreamSource
 
 logger = logging.getLogger(__name__)
 
@@ -339,3 +341,23 @@ class GstOutput(QuietOutput):
         for number in self._timers:
             GLib.source_remove(number)
         self._timers.clear()
+
+
+def open_output(
+    description: Mapping[str, Any], source: StreamSource, _settings: StreamSettings
+) -> GstOutput:
+    """
+    Open the output that the application has described.
+
+    Raises:
+        PipelineError: Its text is no pipeline, or an element is missing.
+
+    """
+    return opened(
+        GstOutput(
+            source.hub,
+            description["pipeline"],
+            repeats=description["repeats"],
+            on_news=source.peer.news,
+        )
+    )

@@ -8,7 +8,9 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from backpack._media.output import opened
 from backpack._media.queue import DropPolicy, UnitQueue
+from backpack._outputs.kvs.settings import UploadSettings
 from backpack._outputs.kvs.worker.producer.commands import ProducerState, ProducerStatus
 from backpack._outputs.kvs.worker.producer.journal import Journal
 from backpack._outputs.kvs.worker.producer.matroska import SEGMENT_UID_BYTES
@@ -17,11 +19,12 @@ from backpack._outputs.kvs.worker.report import Report
 from backpack._outputs.kvs.worker.uploader import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from backpack._ipc.settings import StreamSettings
     from backpack._media.access_unit import AccessUnit
     from backpack._media.hub import Hub
-    from backpack._outputs.kvs.settings import UploadSettings
+    from backpack._media.output import StreamSource, WorkerOutput
     from backpack._outputs.kvs.worker.http.resolver import Lookup
 
 _MOST_UNITS = 300
@@ -237,3 +240,24 @@ class KVSUpload:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
+
+
+def open_output(
+    description: Mapping[str, Any], source: StreamSource, settings: StreamSettings
+) -> WorkerOutput:
+    """
+    Open the output that the application has described.
+
+    Raises:
+        SettingsError: A setting is invalid.
+
+    """
+    described = {name: value for name, value in description.items() if name != "producer"}
+    if description.get("producer") == "kvssink":
+        # Only here: whoever uses the native producer needs none of it.
+        from backpack._outputs.kvs.worker.kvssink import output as kvssink  # noqa: PLC0415
+
+        return kvssink.open_output(described, source, settings)
+    upload = UploadSettings.from_dict(described)
+    peer = source.peer
+    return opened(KVSUpload(source.hub, upload, say=peer.say, on_news=peer.news))

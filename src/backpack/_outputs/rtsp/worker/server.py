@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backpack._gst.gi import GLib
 from backpack._gst.rtsp import GstRtspServer
@@ -13,7 +13,7 @@ from backpack._lib.addresses import is_wildcard, own_address
 from backpack._lib.paths import check_mount_path
 from backpack._lib.tcp import listen
 from backpack._lib.tls import server_context
-from backpack._outputs.rtsp.settings import DEFAULT_PORT
+from backpack._outputs.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
 from backpack._outputs.rtsp.worker.auth import make_auth
 from backpack._outputs.rtsp.worker.clients import Sessions
 from backpack._outputs.rtsp.worker.door import LIMITS, SECURE_LIMITS, Door
@@ -21,10 +21,10 @@ from backpack._outputs.rtsp.worker.mount import Mount, check_launch
 from backpack.errors import SettingsError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from backpack._media.hub import Hub
-    from backpack._outputs.rtsp.settings import RTSPServerSettings
+    from backpack._media.output import StreamSource
     from backpack._outputs.rtsp.worker.auth import Auth
     from backpack._outputs.serving.worker.connections import ConnectionLimits
 
@@ -127,7 +127,7 @@ class Server:
         self._server = server
         return port
 
-    def mount(self, path: str, hub: Hub) -> None:
+    def mount(self, path: str, source: StreamSource) -> None:
         """
         Serve a stream under a path.
 
@@ -136,7 +136,7 @@ class Server:
             StateError: The server is not open.
 
         """
-        self._add(path, hub=hub)
+        self._add(path, hub=source.hub)
 
     def mount_launch(self, path: str, pipeline: str) -> None:
         """
@@ -322,3 +322,14 @@ def _address_pool(settings: RTSPServerSettings, address: str) -> GstRtspServer.R
         if not pool.add_range(one, one, low, high, 0):
             raise SettingsError(f"rtp_ports=({low}, {high}) cannot be used on {one}.")
     return pool
+
+
+def make_server(settings: Mapping[str, Any], on_news: Callable[[], None]) -> Server:
+    """
+    Return the server that the application has described, not open yet.
+
+    Raises:
+        SettingsError: A setting is unknown.
+
+    """
+    return Server(RTSPServerSettings.from_dict(settings), on_news=on_news)

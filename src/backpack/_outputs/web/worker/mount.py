@@ -11,15 +11,10 @@ from backpack._outputs.web.worker.jpeg import captured_ns
 from backpack._outputs.web.worker.protocol import Format, pack, read_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from backpack._media.access_unit import AccessUnit
-    from backpack._media.hub import Hub
+    from backpack._media.output import StreamSource
     from backpack._outputs.web.worker.bridge import Crossing
     from backpack._outputs.web.worker.viewer import Session
-
-    Numbers = Callable[[], dict[str, Any]]
-    Snapshot = Callable[[int, Callable[[bytes | None], None]], None]
 
 STILL_AFTER_SECONDS = 3.0
 """Without a new frame for so long a stream stands still."""
@@ -59,22 +54,18 @@ class Mount:
 
     Args:
         path: The path.
-        hub: The stream.
-        numbers: Gives the stream's numbers. Called on the main thread.
-        snapshot: Makes a JPEG of the newest frame. Called on the main thread.
+        source: The stream.
         crossing: The way between the threads.
 
     """
 
     takes_repeats = True
 
-    def __init__(
-        self, path: str, hub: Hub, numbers: Numbers, snapshot: Snapshot, crossing: Crossing
-    ) -> None:
+    def __init__(self, path: str, source: StreamSource, crossing: Crossing) -> None:
         self.path = path
-        self.hub = hub
-        self._numbers = numbers
-        self._snapshot = snapshot
+        self.hub = source.hub
+        self._numbers = source.numbers
+        self._snapshot = source.snapshot
         self._crossing = crossing
         # Replaced, never changed: the main thread counts it.
         self._audience: tuple[Session, ...] = ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from backpack._gst.gi import GLib
 from backpack._lib.tcp import LISTEN_BACKLOG, listen
 from backpack._lib.tls import server_context
-from backpack._outputs.web.settings import DEFAULT_PORT, check_stream_path
+from backpack._outputs.web.settings import DEFAULT_PORT, WebServerSettings, check_stream_path
 from backpack._outputs.web.worker.aio import web
 from backpack._outputs.web.worker.bridge import Crossing
 from backpack._outputs.web.worker.connections import Gate, GateKeeper, Limits
@@ -22,10 +22,9 @@ from backpack.errors import SettingsError, StateError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from backpack._media.hub import Hub
-    from backpack._outputs.web.settings import WebServerSettings
+    from backpack._media.output import StreamSource
 
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -118,25 +117,9 @@ class Server:
             undo.pop_all()
         return port
 
-    def mount(
-        self,
-        path: str,
-        hub: Hub,
-        *,
-        numbers: Callable[[], dict[str, Any]],
-        snapshot: Callable[[int, Callable[[bytes | None], None]], None],
-    ) -> None:
+    def mount(self, path: str, source: StreamSource) -> None:
         """
         Show a stream under a path.
-
-        Args:
-            path: The path.
-            hub: The stream.
-            numbers: Gives its numbers, under the names of `Stats`. Called on
-                the main thread.
-            snapshot: Asked for a JPEG of the newest frame, of that width at
-                the most; calls back, on any thread, with it or with None.
-                Called on the main thread.
 
         Raises:
             SettingsError: The path cannot be, or is taken.
@@ -149,9 +132,19 @@ class Server:
         check_stream_path(path)
         if path in self._mounts:
             raise SettingsError(f"path {path!r} is taken on this server. Give another one.")
-        mount = Mount(path, hub, numbers, snapshot, crossing)
+        mount = Mount(path, source, crossing)
         self._mounts[path] = mount
         crossing.call(site.mount, mount)
+
+    def mount_launch(self, path: str, pipeline: str) -> None:
+        """
+        Refuse a pipeline of the application's own.
+
+        Raises:
+            SettingsError: Always; RTSP servers alone take one.
+
+        """
+        raise SettingsError(f"{path}: a web server serves no pipeline of your own: {pipeline!r}.")
 
     def unmount(self, path: str) -> None:
         """
@@ -249,3 +242,14 @@ class Server:
         self._gates.abort_all()
         # Transports tell their protocols that they are closed in the loop's next round.
         await asyncio.sleep(0)
+
+
+def make_server(settings: Mapping[str, Any], on_news: Callable[[], None]) -> Server:
+    """
+    Return the server that the application has described, not open yet.
+
+    Raises:
+        SettingsError: A setting is unknown.
+
+    """
+    return Server(WebServerSettings.from_dict(settings), on_news=on_news)

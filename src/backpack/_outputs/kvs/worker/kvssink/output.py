@@ -7,18 +7,20 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from backpack._media.output import opened
 from backpack._media.queue import DropPolicy, UnitQueue
 from backpack._outputs.kvs.shared.dotenv import read_dotenv
 from backpack._outputs.kvs.worker.kvssink.driver import Driver
 from backpack._outputs.kvs.worker.kvssink.environment import child_environment
-from backpack._outputs.kvs.worker.kvssink.settings import DEFAULT_FPS
+from backpack._outputs.kvs.worker.kvssink.settings import DEFAULT_FPS, SinkSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from backpack._ipc.settings import StreamSettings
     from backpack._media.access_unit import AccessUnit
     from backpack._media.hub import Hub
-    from backpack._outputs.kvs.worker.kvssink.settings import SinkSettings
+    from backpack._media.output import StreamSource
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ _SECOND_NS: Final = 1_000_000_000
 
 class KVSSinkOutput:
     """
-    Read a hub and have kvssink deliver what comes. An `OpenOutput`.
+    Read a hub and have kvssink deliver what comes. An `WorkerOutput`.
 
     `push` is called on the encoder's thread, the rest on the main thread.
 
@@ -191,3 +193,20 @@ class KVSSinkOutput:
     def _on_failed(self) -> None:
         self._hub.detach(self)
         self._on_news()
+
+
+def open_output(
+    description: Mapping[str, Any], source: StreamSource, settings: StreamSettings
+) -> KVSSinkOutput:
+    """
+    Open the output that the application has described.
+
+    Raises:
+        SettingsError: A setting is invalid.
+
+    """
+    # What it has to have room for.
+    video = {"fps": settings.max_fps, "bitrate_kbps": settings.bitrate_kbps}
+    asked = SinkSettings.from_dict({**video, **description})
+    peer = source.peer
+    return opened(KVSSinkOutput(source.hub, asked, say=peer.say, on_news=peer.news))
