@@ -46,7 +46,7 @@ def test_ports_are_those_of_their_schemes() -> None:
     """The one with TLS has another one."""
     rtsp = type_named("rtsp")
     assert (rtsp.port_of("rtsp"), rtsp.port_of("rtsps")) == (8554, 8322)
-    assert not type_named("gst").listens
+    assert not type_named("gstreamer").listens
 
 
 def test_no_package_adds_an_output_here() -> None:

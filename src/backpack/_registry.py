@@ -35,7 +35,8 @@ class OutputType:
     A kind of output.
 
     Attributes:
-        name: Its name in messages and statistics; for our own, its folder below `_outputs`.
+        name: Its name in messages, statistics and metrics.
+        room: Its folder below `_outputs`, if it is one of ours and has another name.
         scheme: That of its URLs; empty if there are none.
         secure_scheme: The same with TLS; empty if there is none.
         port: Where it listens by default; 0 if it does not listen.
@@ -52,6 +53,7 @@ class OutputType:
     """
 
     name: str
+    room: str = ""
     scheme: str = ""
     secure_scheme: str = ""
     port: int = 0
@@ -91,7 +93,7 @@ class OutputType:
 
         """
         if not self.package:
-            return importlib.import_module(f"backpack._outputs.{self.name}.{module}")
+            return importlib.import_module(f"backpack._outputs.{self.room or self.name}.{module}")
         try:
             if self.folder and self.package not in sys.modules and not _can_import(self.package):
                 _import_from(self.package, Path(self.folder))
@@ -128,7 +130,7 @@ OUTPUTS: Final = (
         ),
     ),
     OutputType("kvs", scheme="kvs", target="REGION/STREAM", has_command=True),
-    OutputType("gst"),
+    OutputType("gstreamer", room="gst"),
 )
 """Our own. Adding one is a folder below `_outputs` and an entry here."""
 

@@ -31,11 +31,9 @@ logging.basicConfig()
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
 import numpy as np
 from backpack._outputs.serving.output import ServedOutput
-from backpack.rtsp import (RTSPServer)
-from backpack._outputs.rtsp.output import (ServedOutput)
+from backpack.rtsp import RTSPServer
 from backpack.spyglass import SpyGlass
-from backpack.web import (WebServer)
-from backpack._outputs.web.output import (ServedOutput)
+from backpack.web import WebServer
 
 rtsp = RTSPServer(0, users={"anna": "s3cret"})
 page = WebServer(0, users={"anna": "s3cret"})

@@ -27,6 +27,7 @@ _APP = """
 import json, sys, time, urllib.request, urllib.error, socket
 from urllib.parse import urlsplit
 import numpy as np
+from backpack._outputs.serving.output import ServedOutput
 from backpack.push import GstSink
 from backpack.rtsp import RTSPServer
 from backpack.spyglass import SpyGlass

@@ -59,7 +59,7 @@ def test_it_describes_itself_without_its_place() -> None:
     sink = GstSink(" ! h264parse ! rtspclientsink location=rtsp://user:secret@host/x ")
     assert "secret" not in repr(sink)
     assert sink.describe() == {
-        "kind": "gst",
+        "kind": "gstreamer",
         "pipeline": "h264parse ! rtspclientsink location=rtsp://user:secret@host/x",
         "repeats": True,
     }

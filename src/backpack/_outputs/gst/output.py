@@ -47,7 +47,7 @@ class GstSink:
 
     def describe(self) -> dict[str, Any]:
         """Give what the streaming process needs."""
-        return {"kind": "gst", "pipeline": self.pipeline, "repeats": self.repeats}
+        return {"kind": "gstreamer", "pipeline": self.pipeline, "repeats": self.repeats}
 
     def hold(self) -> None:
         """Do nothing: it stands on nothing of ours."""

@@ -175,7 +175,11 @@ def test_the_native_producer_needs_no_file(tmp_path: Path) -> None:
 def test_importing_and_making_them_loads_nothing_foreign() -> None:
     """Neither boto3 nor botocore nor numpy, until streaming starts."""
     code = (
-        "from backpack._outputs.kvs.credentials import *\n"
+        "from backpack._outputs.kvs.credentials.botocore_chain import require_botocore\n"
+        "from backpack._outputs.kvs.credentials.handlers import (\n"
+        "    KVSCredentialsHandler, KVSEnvironmentCredentialsHandler,\n"
+        "    KVSFileCredentialsHandler, KVSInlineCredentialsHandler)\n"
+        "from backpack._outputs.kvs.credentials.signer import Signer\n"
         "for handler in (KVSCredentialsHandler, KVSEnvironmentCredentialsHandler,\n"
         "                KVSFileCredentialsHandler, KVSInlineCredentialsHandler):\n"
         "    Signer('us-east-1', handler())\n"
