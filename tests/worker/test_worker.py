@@ -27,7 +27,7 @@ class Broken(GstSink):
 
     def describe(self) -> dict[str, Any]:
         """Leave out what is needed."""
-        return {"kind": "gst"}
+        return {"kind": "gstreamer"}
 
 
 def test_an_output_that_nobody_thought_would_fail_is_an_error_of_the_start() -> None:

@@ -40,6 +40,15 @@ def own_address(address: str) -> str:
     )
 
 
+def is_number(address: str) -> bool:
+    """Return whether an address is a literal, which needs no name server."""
+    try:
+        ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def is_wildcard(number: str) -> bool:
     """Tell whether the number stands for every address of this machine."""
     return ipaddress.ip_address(number).is_unspecified

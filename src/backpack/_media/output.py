@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from backpack._media.hub import Hub
 
@@ -95,10 +96,16 @@ class WorkerOutput(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether what `finish` has begun is over."""
+        """Whether what `finish` has begun is over. The peer's `news` says that it may be."""
 
-    def close(self) -> None:
-        """Close it, whatever is left. Idempotent."""
+    def close(self) -> Future[None] | None:
+        """
+        Close it, whatever is left. Idempotent.
+
+        Returns:
+            What is done once everything is closed. `None` if it is already.
+
+        """
 
 
 class QuietOutput:

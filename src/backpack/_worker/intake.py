@@ -50,6 +50,7 @@ class Stream:
         on_ready: Called on the intake thread: with None when an encoder was
             found, with the error when none works any more.
         on_news: Called, on any thread, when the numbers are worth telling.
+        on_ended: Called once on the intake thread, as the last thing that it does.
         last_size: Width and height of the application's last frame before this
             stream was opened. None: there was none.
 
@@ -63,12 +64,15 @@ class Stream:
         passed_over: set[str],
         on_ready: Callable[[BackpackError | None], None],
         on_news: Callable[[], None],
+        on_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._waker = Waker()
         self.hub = Hub(
             linger_ns=round(settings.linger_seconds * _SECOND_NS), on_change=self._waker.wake
         )
         self._on_news = on_news
+        self._on_ended = on_ended
+        self._is_over = False
         # Guards what other threads hand to the intake.
         self._lock = threading.Lock()
         self._new_ring: RingReader | None = None
@@ -122,8 +126,8 @@ class Stream:
 
     @property
     def finished(self) -> bool:
-        """Tell whether the intake thread has ended."""
-        return not self._thread.is_alive()
+        """Whether the intake thread does nothing any more."""
+        return self._is_over
 
     def ask_for(self, interval_ns: int) -> None:
         """Ask the application for frames that are so far apart; 0: as it likes."""
@@ -160,6 +164,8 @@ class Stream:
             self._fault = str(short or "The stream has ended by an internal fault; see the log.")
         finally:
             self._clean_up()
+            self._is_over = True
+            self._on_ended()
 
     def _is_finishing(self) -> bool:
         return self._drain_by is not None

@@ -49,7 +49,7 @@ class Serving:
 
     def close(self) -> None:
         """Close the server."""
-        self.loop.call(self.server.close)
+        self.loop.call(self.server.close).result(30)
 
 
 class Rig:

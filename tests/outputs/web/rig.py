@@ -165,7 +165,7 @@ class Serving:
 
     def close(self) -> None:
         """Close the server."""
-        self.loop.call(self.server.close)
+        self.loop.call(self.server.close).result(30)
 
 
 class Rig:

@@ -61,7 +61,7 @@ class DiscardStream:
         """Handle that the application has gone."""
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
-        """Begin to deliver what is left; `finished` says when that is over."""
+        """Begin to deliver what is left; when `finished` becomes true, call `peer.news()`."""
 
     def close(self) -> None:
         """Close it. Called once at least, also after a failure."""

@@ -40,6 +40,7 @@ class RTSPServerSettings:
         rtp_ports: Lowest and highest UDP port for video. None: any.
         allow_anonymous: Say yes to listening beyond this machine without users.
         max_viewers: How many may watch at a time, all streams together.
+        number: What `address` was resolved to, where that has been done. Empty: it has not.
 
     """
 
@@ -51,6 +52,7 @@ class RTSPServerSettings:
     rtp_ports: tuple[int, int] | None = None
     allow_anonymous: bool = False
     max_viewers: int = DEFAULT_MAX_VIEWERS
+    number: str = ""
 
     def __repr__(self) -> str:
         return show(self)
@@ -68,7 +70,7 @@ class RTSPServerSettings:
         check_port("port", self.port, lowest=0)
         check_users(self.users)
         self._check_rtp_ports()
-        number = own_address(self.address)
+        number = self.number or own_address(self.address)
         if not is_loopback(number) and not self.users and not self.allow_anonymous:
             reach = "every address of this machine" if is_wildcard(number) else "the network"
             raise SettingsError(

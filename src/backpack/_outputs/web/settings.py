@@ -78,6 +78,7 @@ class WebServerSettings:
         max_viewers: How many may watch at a time, all streams together.
         udp_ports: The first and the last UDP port for WebRTC; None: any that
             is free.
+        number: What `address` was resolved to, where that has been done. Empty: it has not.
 
     """
 
@@ -91,6 +92,7 @@ class WebServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     max_viewers: int = DEFAULT_MAX_VIEWERS
     udp_ports: tuple[int, int] | None = None
+    number: str = ""
 
     def __repr__(self) -> str:
         return show(self, secret=("token",))
@@ -107,7 +109,8 @@ class WebServerSettings:
         """
         check_port("port", self.port, lowest=0)
         check_users(self.users)
-        own_address(self.address)
+        if not self.number:
+            own_address(self.address)
         check_certificate(self.certificate, self.key)
         self._check_token()
         self._check_hosts()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backpack._gst.main_loop import call_soon
 from tests.kvs_server.server import KVSServer
 from tests.kvs_server.tls import context_of, make_certificate
 from tests.outputs.kvs.worker.rig import Rig
@@ -13,6 +14,12 @@ from tests.waiting import open_descriptors, threads_named, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _main_context() -> None:
+    """GLib opens a descriptor of its own when something is first said to the main thread."""
+    call_soon(lambda: None)
 
 
 @pytest.fixture(autouse=True)

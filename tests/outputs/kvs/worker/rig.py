@@ -126,7 +126,13 @@ class Rig:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the upload, and wait for what the streaming process does not wait for."""
         self.upload.close()
+        if self.upload._driver is not None:
+            self.upload._driver.join()
 
     @property
     def stream(self) -> Stream:

@@ -82,7 +82,7 @@ def test_what_is_under_way_at_the_end_is_answered(server: KVSServer, rig: Rig) -
             rig.upload.hear(write_letter(describe(server, endpoint, number)))
         wait_for(lambda: rig.signer.fetched)
         assert rig.signer.fetched[0].number == fetches.MOST_AT_ONCE
-        rig.upload.close()
+        rig.close()
 
     assert len(rig.signer.fetched) == fetches.MOST_AT_ONCE + 1
     assert "closed" in rig.signer.fetched[-1].trouble

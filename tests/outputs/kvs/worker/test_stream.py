@@ -36,7 +36,7 @@ def test_the_end_says_what_has_not_arrived(
     server.refuse()
     rig.frames(1, 25)
     rig.finish(0.3)
-    rig.upload.close()
+    rig.close()
 
     assert rig.numbers()["state"] == "STOPPED"
     assert rig.numbers()["buffered_frames"] == 25
@@ -287,12 +287,12 @@ def test_it_closes_at_any_moment(
 ) -> None:
     """At once, twice, and nothing is left; who calls it then does no harm."""
     moment(server, rig)
-    rig.upload.close()
-    assert not threads_named("spyglass-kvs")
+    rig.close()
+    wait_for(lambda: not threads_named("spyglass-kvs"))
     server.faults.thaw()
     server.faults.ack_delay_seconds = 0.0
 
-    rig.upload.close()
+    rig.close()
     rig.upload.finish(1.0)
     rig.upload.orphaned()
     rig.upload.push(unit(1))

@@ -20,6 +20,7 @@ from backpack._outputs.rtsp.worker.server import Server
 from backpack.errors import AddressInUseError, OutputError, SettingsError, StateError
 from tests.clients import RawClient, ffmpeg_frames, read_frames, watching
 from tests.outputs.rtsp.conftest import open_things, until
+from tests.streams import source_of
 
 if TYPE_CHECKING:
     from tests.outputs.rtsp.conftest import Rig, Serving
@@ -111,11 +112,11 @@ def test_a_taken_port_is_told(rig: Rig) -> None:
 
     with pytest.raises(AddressInUseError, match=rf"127\.0\.0\.1:{taken.port}.*port=0"):
         rig.loop.call(server.open)
-    rig.loop.call(server.close)
+    rig.loop.call(server.close).result(30)
     taken.close()
 
     assert rig.loop.call(server.open) == taken.port
-    rig.loop.call(server.close)
+    rig.loop.call(server.close).result(30)
 
 
 def test_a_port_that_is_not_permitted_is_told(rig: Rig) -> None:
@@ -141,7 +142,7 @@ def test_settings_that_cannot_be_are_told_at_open(rig: Rig, settings: dict[str, 
 
     with pytest.raises(SettingsError):
         rig.loop.call(server.open)
-    rig.loop.call(server.close)
+    rig.loop.call(server.close).result(30)
 
 
 def test_a_mount_that_cannot_be_is_told(rig: Rig, serving: Serving) -> None:
@@ -162,16 +163,16 @@ def test_calls_at_the_wrong_time_are_told(rig: Rig) -> None:
     """Mounting on a closed server and opening an open one raise; the rest does nothing."""
     server = Server(RTSPServerSettings(port=0))
     with pytest.raises(StateError):
-        rig.loop.call(server.mount, "/cam", Hub())
+        rig.loop.call(server.mount, "/cam", source_of(Hub()))
     rig.loop.call(server.unmount, "/cam")
-    rig.loop.call(server.close)
+    rig.loop.call(server.close).result(30)
     assert rig.loop.call(server.viewers, "/cam") == 0
 
     rig.loop.call(server.open)
     with pytest.raises(StateError):
         rig.loop.call(server.open)
-    rig.loop.call(server.close)
-    rig.loop.call(server.close)
+    rig.loop.call(server.close).result(30)
+    rig.loop.call(server.close).result(30)
 
 
 def test_users_log_in_with_a_digest(rig: Rig, stream: NumberedStream) -> None:
@@ -360,11 +361,11 @@ def test_opening_and_closing_many_times_leaves_nothing(rig: Rig, stream: Numbere
     def once() -> None:
         server = Server(RTSPServerSettings(port=0))
         port = rig.loop.call(server.open)
-        rig.loop.call(server.mount, "/cam", stream.hub)
+        rig.loop.call(server.mount, "/cam", source_of(stream.hub))
         client = RawClient(f"rtsp://127.0.0.1:{port}/cam")
         client.play()
         client.packet()
-        rig.loop.call(server.close)
+        rig.loop.call(server.close).result(30)
         client.wait_closed()
         client.close()
 

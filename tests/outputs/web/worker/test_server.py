@@ -23,6 +23,7 @@ from backpack._outputs.web.worker.connections import Limits
 from backpack._outputs.web.worker.server import Server
 from backpack.errors import AddressInUseError, SettingsError, StateError
 from tests.outputs.web.rig import TOKEN
+from tests.streams import source_of
 from tests.waiting import open_descriptors, threads_named, wait_for
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def test_a_taken_port_is_told(rig: Rig) -> None:
     rig.loop.call(server.open)
     with pytest.raises(StateError):
         rig.loop.call(server.open)
-    rig.loop.call(server.close)
+    rig.loop.call(server.close).result(30)
 
 
 def test_settings_are_checked_at_the_opening(rig: Rig) -> None:
@@ -411,11 +412,7 @@ def test_numbers_that_cannot_be_had_are_none(
     def fail() -> dict[str, object]:
         raise ValueError("no numbers")
 
-    serving.loop.call(
-        lambda: serving.server.mount(
-            "/bad", stream.hub, numbers=fail, snapshot=lambda _, then: then(None)
-        )
-    )
+    serving.loop.call(serving.server.mount, "/bad", source_of(stream.hub, fail))
     assert serving.ask("/api/streams").status == 200
     assert serving.ask("/bad/snapshot.jpg").status == 503
     assert "/bad cannot be asked" in caplog.text

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from backpack._gst.gi import GLib, Gst
+from backpack._gst.main_loop import call_soon
 from backpack._outputs.gst.worker.reasons import element_of, reason_of
 from backpack.errors import PipelineError
 
@@ -29,7 +30,7 @@ class SinkPipeline:
     for that thread.
 
     Every method is called on the main thread, except `push` and `waiting`; the
-    callbacks are called on the main thread too, and not after `stop`.
+    callbacks are called on the main thread too, and none but the last after `stop`.
 
     Args:
         text: Elements as ``gst-launch-1.0`` takes them; the first takes H.264.
@@ -38,6 +39,8 @@ class SinkPipeline:
         on_failed: Called once: with the reason, and whether an element is
             missing, so that another attempt is pointless.
         on_ended: Called once, when the end of the stream has passed the pipeline.
+        on_stopped: Called once after `stop`, when the pipeline has released
+            everything it had open.
 
     Raises:
         PipelineError: The text is not a pipeline, or names an element or a
@@ -52,6 +55,7 @@ class SinkPipeline:
         on_started: Callable[[], None],
         on_failed: Callable[[str, bool], None],
         on_ended: Callable[[], None],
+        on_stopped: Callable[[], None],
     ) -> None:
         source_text = f'appsrc name=spyglass format=time is-live=true caps="{_CAPS}" ! '
         try:
@@ -69,7 +73,9 @@ class SinkPipeline:
         self._on_started = on_started
         self._on_failed = on_failed
         self._on_ended = on_ended
+        self._on_stopped = on_stopped
         self._is_over = False
+        self._has_ended = False
         self._stop = threading.Event()
         self._is_started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spyglass-sink", daemon=True)
@@ -116,7 +122,7 @@ class SinkPipeline:
     @property
     def is_stopped(self) -> bool:
         """Whether the pipeline has released everything it had open."""
-        return not self._thread.is_alive()
+        return self._has_ended or not self._thread.is_alive()
 
     def silent_element(self) -> str:
         """Return the name of the element that has not come up, or "" where all have."""
@@ -136,6 +142,8 @@ class SinkPipeline:
         GLib.idle_add(self._note_start, failed)
         self._stop.wait()
         self._pipeline.set_state(Gst.State.NULL)
+        self._has_ended = True
+        call_soon(self._on_stopped)
 
     def _note_start(self, failed: bool) -> bool:  # noqa: FBT001 - GLib passes it so
         if not self._is_over:

@@ -144,6 +144,8 @@ class GstOutput(QuietOutput):
             self._later(int(_STOP_SECONDS * 1000), self._stop_pipeline)
         else:
             self._stop_pipeline()
+        # One that hangs is not waited for.
+        self._later(int(2 * _STOP_SECONDS * 1000), self._on_news)
 
     @property
     def finished(self) -> bool:
@@ -202,6 +204,7 @@ class GstOutput(QuietOutput):
             on_started=self._on_started,
             on_failed=self._on_failed,
             on_ended=self._on_ended,
+            on_stopped=self._on_stopped,
         )
         self._started_at = time.monotonic()
         if self._connects:
@@ -256,6 +259,10 @@ class GstOutput(QuietOutput):
             self._stop_pipeline()
         else:
             self._fail("it has ended")
+
+    def _on_stopped(self) -> None:
+        if self._end_by is not None:
+            self._on_news()
 
     def _fail_silently(self, reason: str) -> None:
         """Fail for a reason that says too little, and look for a better one."""

@@ -8,6 +8,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from backpack._gst.main_loop import in_background
 from backpack._media.output import opened
 from backpack._media.queue import DropPolicy, UnitQueue
 from backpack._outputs.kvs.settings import UploadSettings
@@ -20,6 +21,7 @@ from backpack._outputs.kvs.worker.uploader import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
 
     from backpack._ipc.settings import StreamSettings
     from backpack._media.access_unit import AccessUnit
@@ -195,12 +197,15 @@ class KVSUpload:
         """Tell whether it is over, whatever has become of it."""
         return self._driver is None or self._driver.is_over
 
-    def close(self) -> None:
+    def close(self) -> Future[None] | None:
         """End the thread and close every connection, whatever is left. Idempotent."""
         self._hub.detach(self)
         self._units.close()
-        if self._driver is not None:
-            self._driver.close()
+        driver = self._driver
+        if driver is None:
+            return None
+        driver.leave()
+        return in_background(driver.join, "spyglass-kvs-end")
 
     @property
     def _status(self) -> ProducerStatus:

@@ -40,7 +40,7 @@ class Driver:
     """
     Run one producer on a thread ``spyglass-kvs``.
 
-    All methods may be called by any thread, and none waits but `close`.
+    All methods may be called by any thread, and none waits but `join`.
 
     Args:
         producing: Gives who decides, for as long as the thread runs. It is
@@ -87,6 +87,7 @@ class Driver:
         self._producer: Producer
         self._duties: Duties
         self._closing = False
+        self._has_ended = False
         self._wanted_key = False
         # What has reached the disk outlives us. What waits here does not.
         self._gather_seconds = GATHER_SECONDS if settings.buffer_path is None else 0.0
@@ -117,21 +118,27 @@ class Driver:
         """Have the producer stop once it has everything that was put in before."""
         self._reactor.post(lambda: self._stop(seconds, longest_seconds))
 
-    def close(self) -> None:
-        """End the thread, and wait for that. Idempotent."""
+    def leave(self) -> None:
+        """Have the thread end, whatever is left. Does not block. Idempotent."""
         if self._thread.ident is None:
             # It could not be started, and so gives nothing back.
             self._reactor.close()
             return
         self._reactor.post(self._leave)
+
+    def join(self) -> None:
+        """Wait for the thread, after `leave`, and not for one that hangs."""
+        if self._thread.ident is None:
+            return
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
             logger.warning("The thread of an upload to KVS hangs; it is left behind.")
 
     @property
     def is_over(self) -> bool:
-        """Tell whether the producer has ended."""
-        return self.status[0].state.is_over or not self._thread.is_alive()
+        """Whether the producer has ended."""
+        has_ended = self._has_ended or self._thread.ident is None
+        return has_ended or self.status[0].state.is_over
 
     # The thread's.
 
@@ -139,6 +146,7 @@ class Driver:
         show_name()
         with contextlib.ExitStack() as undo:
             undo.callback(self._on_news)
+            undo.callback(self._note_end)
             undo.callback(self._reactor.close)
             try:
                 self._begin(undo.enter_context(self._producing))
@@ -209,7 +217,7 @@ class Driver:
         changed = self._report.take(status, now)
         if status.state.is_over:
             self._report.end(status, len(self._producer.queue), now)
-        if changed:
+        if changed or status.state.is_over:
             self._on_news()
 
     def _stop(self, seconds: float, longest_seconds: float) -> None:
@@ -218,6 +226,9 @@ class Driver:
 
     def _leave(self) -> None:
         self._closing = True
+
+    def _note_end(self) -> None:
+        self._has_ended = True
 
     def _conclude(self) -> None:
         now = self._clock()

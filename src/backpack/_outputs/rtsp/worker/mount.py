@@ -162,7 +162,7 @@ class Mount:
                 media.get_element().send_event(Gst.Event.new_eos())
 
     def wait_gone(self, timeout_seconds: float) -> None:
-        """Wait until the clients' thread has taken every media down. Main thread."""
+        """Wait until the clients' thread has taken every media down. Any other thread."""
         with self._lock:
             self._lock.wait_for(lambda: not self._feeds, timeout_seconds)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from backpack._gst.gi import GLib
+from backpack._gst.main_loop import done, in_background
 from backpack._gst.rtsp import GstRtspServer
 from backpack._lib.addresses import is_wildcard, own_address
 from backpack._lib.paths import check_mount_path
@@ -43,7 +45,7 @@ CLIENT_THREADS = 1
 POLL_SECONDS = 0.002
 
 CLOSE_SECONDS = 2.0
-"""How long `Server.close` waits for the clients' thread to take its media down."""
+"""How long the clients' thread may take to take its media down after `Server.close`."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +91,8 @@ class Server:
         self._ending: dict[int, Mount] = {}
         # Timers after which viewers of video that has got another size are closed.
         self._renewing: set[int] = set()
+        # What the last `close` has begun.
+        self._closing: Future[None] = done()
 
     def open(self) -> int:
         """
@@ -107,10 +111,10 @@ class Server:
         if self._server is not None:
             raise StateError("This RTSP server is open. Close it before it is opened again.")
         self._settings.validate()
-        address = own_address(self._settings.address)
+        address = self._settings.number or own_address(self._settings.address)
         context = server_context(self._settings.certificate, self._settings.key)
         with contextlib.ExitStack() as undo:
-            sock = listen(self._settings.address, self._settings.port, other_port=DEFAULT_PORT)
+            sock = listen(address, self._settings.port, other_port=DEFAULT_PORT)
             undo.callback(sock.close)
             port: int = sock.getsockname()[1]
             self._auth = make_auth(self._settings, port, lambda: GLib.idle_add(self._tell))
@@ -189,10 +193,18 @@ class Server:
         """Count the wrong passwords since it was opened."""
         return 0 if self._auth is None else self._auth.guesses.total
 
-    def close(self) -> None:
-        """Stop listening and close every client. The port is free when this returns. Idempotent."""
+    def close(self) -> Future[None]:
+        """
+        Stop listening and close every client. Does not block. Idempotent.
+
+        The port is free when this returns.
+
+        Returns:
+            What is done once all clients have gone, or hang.
+
+        """
         if self._server is None or self._door is None or self._sessions is None:
-            return
+            return self._closing
         server, sessions, door = self._server, self._sessions, self._door
         self._server = self._sessions = self._door = None
         door.close()
@@ -207,13 +219,23 @@ class Server:
         self._ending.clear()
         server.disconnect(self._handler)
         sessions.close()
-        deadline = time.monotonic() + CLOSE_SECONDS
-        for mount in mounts:
-            mount.wait_gone(max(0.0, deadline - time.monotonic()))
-            mount.close()
-        while sessions.count and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        door.cut()
+
+        def wait() -> None:
+            deadline = time.monotonic() + CLOSE_SECONDS
+            for mount in mounts:
+                mount.wait_gone(max(0.0, deadline - time.monotonic()))
+            while sessions.count and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+
+        def finish(_: Future[None]) -> None:
+            for mount in mounts:
+                mount.close()
+            door.cut()
+            closing.set_result(None)
+
+        closing = self._closing = Future()
+        in_background(wait, "spyglass-rtsp-end").add_done_callback(finish)
+        return closing
 
     def _make_server(self) -> GstRtspServer.RTSPServer:
         # It does not listen itself: the door hands connections to it.

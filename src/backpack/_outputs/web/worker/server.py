@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import socket
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from backpack._gst.gi import GLib
+from backpack._gst.main_loop import done, in_background
 from backpack._lib.tcp import LISTEN_BACKLOG, listen
 from backpack._lib.tls import server_context
 from backpack._outputs.web.settings import DEFAULT_PORT, WebServerSettings, check_stream_path
@@ -73,6 +75,8 @@ class Server:
         self._http: web.Server | None = None
         self._gates = GateKeeper(self._limits)
         self._mounts: dict[str, Mount] = {}
+        # What the last `close` has begun.
+        self._closing: Future[None] = done()
 
     def open(self) -> int:
         """
@@ -93,7 +97,8 @@ class Server:
         self._settings.validate()
         context = server_context(self._settings.certificate, self._settings.key)
         with contextlib.ExitStack() as undo:
-            sock = listen(self._settings.address, self._settings.port, other_port=DEFAULT_PORT)
+            address = self._settings.number or self._settings.address
+            sock = listen(address, self._settings.port, other_port=DEFAULT_PORT)
             undo.callback(sock.close)
             port: int = sock.getsockname()[1]
             instance = f"{socket.gethostname()}:{port}"
@@ -109,7 +114,7 @@ class Server:
                 self._find_mount,
                 self._crossing,
                 is_full=self._site.is_full,
-                address=self._settings.address,
+                address=address,
                 udp_ports=self._settings.udp_ports,
             )
             self._site.add_whep(self._whep)
@@ -175,17 +180,34 @@ class Server:
         """Count the wrong tokens and passwords since it was opened."""
         return 0 if self._site is None else self._site.failed_logins
 
-    def close(self) -> None:
-        """Stop listening and close every viewer. The port is free when this returns. Idempotent."""
+    def close(self) -> Future[None]:
+        """
+        Stop listening and close every viewer. Does not block. Idempotent.
+
+        Returns:
+            What is done once the port is free and all viewers have gone, or hang.
+
+        """
         crossing, self._crossing = self._crossing, None
         if crossing is None:
-            return
+            return self._closing
         self._mounts.clear()
-        with contextlib.suppress(TimeoutError):
-            crossing.run(self._stop(), CLOSE_SECONDS)
-        crossing.close()
-        if self._whep is not None:
-            self._whep.close()
+        whep = self._whep
+
+        def stop() -> None:
+            with contextlib.suppress(TimeoutError):
+                crossing.run(self._stop(), CLOSE_SECONDS)
+            crossing.close()
+
+        def finish(_: Future[None]) -> None:
+            if whep is None:
+                closing.set_result(None)
+            else:
+                whep.close().add_done_callback(lambda _: closing.set_result(None))
+
+        closing = self._closing = Future()
+        in_background(stop, "spyglass-web-end").add_done_callback(finish)
+        return closing
 
     # --- asyncio's thread -------------------------------------------------------
 

@@ -9,11 +9,11 @@ packets where they come from, as servers that speak ICE lite do (RFC 8445, 2.5).
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backpack._gst.main_loop import done
 from backpack._lib.addresses import own_address
 from backpack._lib.interfaces import reachable_addresses
 from backpack._outputs.web.worker.aio import web
@@ -31,6 +31,7 @@ from backpack.errors import MissingDependencyError, PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from concurrent.futures import Future
 
     from backpack._outputs.web.worker.bridge import Crossing
     from backpack._outputs.web.worker.mount import Mount
@@ -48,8 +49,6 @@ BODY_SECONDS = 10.0
 
 _ALLOW = "DELETE, OPTIONS, PATCH, POST"
 _CLOSE = {"Connection": "close"}
-
-_log = logging.getLogger(__name__)
 
 
 class _RefusedError(Exception):
@@ -156,10 +155,11 @@ class Whep:
             if session.mount is mount:
                 self._end(key)
 
-    def close(self) -> None:
-        """End all sessions. Main thread, when asyncio's has ended."""
-        if self._peers is not None and not self._peers.close(self._limits.close_seconds):
-            _log.warning("WebRTC hangs and cannot be stopped; a thread is left behind.")
+    def close(self) -> Future[None]:
+        """End all sessions. Main thread, when asyncio's has ended. Does not block."""
+        if self._peers is None:
+            return done()
+        return self._peers.close(self._limits.close_seconds)
 
     # --- requests ---------------------------------------------------------------
 

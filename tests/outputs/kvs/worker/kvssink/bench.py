@@ -76,6 +76,12 @@ class Bench:
         """Wait until the output is in a state."""
         wait_for(lambda: self.numbers["state"] == state, what=f"{state}: {self.numbers}")
 
+    def close(self) -> None:
+        """Close the output, and wait for what the streaming process does not wait for."""
+        self.output.close()
+        if self.output._driver is not None:
+            self.output._driver.join()
+
     def finish(self, seconds: float = 20.0) -> None:
         """End, and wait for that."""
         self.output.finish(seconds)

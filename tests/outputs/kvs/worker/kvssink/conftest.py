@@ -96,12 +96,12 @@ def opened(described: dict[str, Any]) -> Iterator[Callable[..., Bench]]:
 
         def open_one(**changes: Any) -> Bench:
             bench = Bench(**(described | changes))
-            end.callback(bench.output.close)
+            end.callback(bench.close)
             bench.open()
             return bench
 
         yield open_one
-    assert not threads_named("spyglass-kvssink")
+    wait_for(lambda: not threads_named("spyglass-kvssink"))
     assert children() <= before[0]
     # The server has some, too, until it has noticed that the child has gone.
     wait_for(lambda: open_descriptors() <= before[1])

@@ -301,12 +301,12 @@ def test_it_closes_at_once_whatever_is_left(
     server.faults.freeze()
     bench = opened()
     bench.put(20)
-    bench.output.close()
-    bench.output.close()
+    bench.close()
+    bench.close()
     bench.put(1)
     assert bench.output.finished
     assert bench.output.lost == 20
-    assert not threads_named("spyglass-kvssink")
+    wait_for(lambda: not threads_named("spyglass-kvssink"))
 
 
 def test_nothing_was_ever_put(opened: Callable[..., Bench], stream: Stream) -> None:
@@ -456,10 +456,10 @@ def test_the_applications_own_folder_is_deleted_where_it_cannot_do_it(
         bench.output.orphaned()
     bench.finish()
     assert path.exists()
-    bench.output.close()
-    bench.output.close()
+    bench.close()
+    bench.close()
 
-    assert folder.exists() is not orphaned
+    wait_for(lambda: folder.exists() is not orphaned)
     assert frame_numbers(stream.timeline()) == list(range(1, 21))
 
 
@@ -469,7 +469,7 @@ def test_a_credentials_file_of_the_users_stays(
     """Whoever has ended."""
     bench = opened()
     bench.output.orphaned()
-    bench.output.close()
+    bench.close()
     assert credentials.exists()
 
 

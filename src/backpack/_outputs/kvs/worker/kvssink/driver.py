@@ -86,6 +86,7 @@ class Driver:
         self._lock = threading.Lock()
         self._ledger = Ledger()
         self._closing = False
+        self._is_over = False
         self._ending: Ending | None = None
         self._thread = threading.Thread(target=self._run, name="spyglass-kvssink", daemon=True)
 
@@ -106,15 +107,18 @@ class Driver:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether the thread has ended."""
-        return not self._thread.is_alive()
+        """Whether the thread does nothing any more."""
+        return self._is_over or self._thread.ident is None
 
-    def close(self) -> None:
-        """End everything at once. Idempotent."""
+    def leave(self) -> None:
+        """Have everything end at once. Does not block. Idempotent."""
         with self._lock:
             self._closing = True
         self.wake()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+
+    def join(self) -> None:
+        """Wait for the thread, after `leave`, and not for one that hangs."""
+        if self._thread.is_alive():
             self._thread.join(_JOIN_SECONDS)
 
     @property
@@ -153,6 +157,7 @@ class Driver:
                 self._drop(child)
             self._settle()
             self._bell.close()
+            self._is_over = True
             self.decided.set()
             self._on_news()
 

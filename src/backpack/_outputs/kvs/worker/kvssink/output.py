@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from backpack._gst.main_loop import in_background
 from backpack._media.output import opened
 from backpack._media.queue import DropPolicy, UnitQueue
 from backpack._outputs.kvs.shared.dotenv import read_dotenv
@@ -16,6 +17,7 @@ from backpack._outputs.kvs.worker.kvssink.settings import DEFAULT_FPS, SinkSetti
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from backpack._ipc.settings import StreamSettings
     from backpack._media.access_unit import AccessUnit
@@ -175,12 +177,17 @@ class KVSSinkOutput:
         """Tell whether what `finish` has begun is over."""
         return self._driver is None or self._driver.is_over
 
-    def close(self) -> None:
+    def close(self) -> Future[None]:
         """End at once, whatever is left. Idempotent."""
         self._hub.detach(self)
         self._queue.close()
         if self._driver is not None:
-            self._driver.close()
+            self._driver.leave()
+        return in_background(self._clean_up, "spyglass-kvssink-end")
+
+    def _clean_up(self) -> None:
+        if self._driver is not None:
+            self._driver.join()
         temporary_path = self._settings.temporary_path
         if self._is_orphaned and temporary_path is not None and self.finished:
             shutil.rmtree(temporary_path, ignore_errors=True)

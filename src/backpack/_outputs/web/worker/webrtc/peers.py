@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
+from backpack._gst.main_loop import in_background
 from backpack._outputs.web.worker.webrtc.peer import Peer
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from backpack._media.hub import Hub
     from backpack._outputs.web.worker.webrtc.offer import Offer
     from backpack._outputs.web.worker.webrtc.settings import IceSettings
     from backpack.errors import PipelineError
+
+
+_log = logging.getLogger(__name__)
 
 
 class Peers:
@@ -71,12 +77,17 @@ class Peers:
         if thread is not None:
             self._threads.append(thread)
 
-    def close(self, seconds: float) -> bool:
-        """Close all, wait at most so long for them to stop, and say whether they have."""
+    def close(self, seconds: float) -> Future[None]:
+        """Close all. Returns what is done once they have stopped, or after so many seconds."""
         for peer in list(self._peers):
             self.close_one(peer)
-        end = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
-        self._threads = [one for one in self._threads if one.is_alive()]
-        return not self._threads
+        threads, self._threads = self._threads, []
+
+        def wait() -> None:
+            end = time.monotonic() + seconds
+            for thread in threads:
+                thread.join(max(0.0, end - time.monotonic()))
+            if any(thread.is_alive() for thread in threads):
+                _log.warning("WebRTC hangs and cannot be stopped; a thread is left behind.")
+
+        return in_background(wait, "spyglass-webrtc-end")
