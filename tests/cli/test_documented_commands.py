@@ -13,7 +13,7 @@ from backpack._cli.arguments import make_parser
 from backpack._cli.main import parse
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Text names commands by their first words, which is no command line.
 NAMES = {"spyglass serve", "spyglass kvs", "spyglass kvs check"}
 _CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.kvs_server.server import KVSServer
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"(?<=:)(8080|8443|8554)(?=/)|(?<=Server\(\n    )(8322|8443|8554)(?=,)")
 # Where nothing streams but what another test runs: docs/rtsp.md's recipe for OpenCV.
