@@ -1,4 +1,4 @@
-"""Hold what was counted and measured: the bill of watching."""
+"""What was counted and measured: what it costs to be watched."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Stats"]
 @dataclass(frozen=True)
 class Stats:
     """
-    What a SpyGlass has done so far, and what it cost.
+    What a SpyGlass has done since it was made, and what it has cost.
 
     Attributes:
         state: Name of the state.
-        reason: Why it is in that state, where that needs saying.
+        reason: Why it is in that state. Empty if there is nothing to explain.
         put: Calls of `put`.
         accepted: Frames that went into the ring.
         not_wanted: Frames that were not copied because nobody watches.
@@ -25,24 +25,24 @@ class Stats:
         stale: Frames whose timestamp was not newer than the last one's.
         put_seconds: Time spent in `put`, all calls together.
         put_ms_p50: Median of the last 512 calls, milliseconds.
-        put_ms_p99: The same, 99th percentile.
-        put_ms_max: The same, longest.
+        put_ms_p99: 99th percentile of the last 512 calls, milliseconds.
+        put_ms_max: Longest of the last 512 calls, milliseconds.
         encoded: Put frames that were encoded.
         repeated: Pictures that were made for viewers while the app was silent.
         replaced: Frames that a newer one replaced before they were taken.
         torn: Frames that were overwritten while being read, and thrown away.
         lost: Pictures that outputs could not take in time.
-        viewers: People who watch now, and remote ends that are sent to.
+        viewers: Viewers connected now, and remote ends that video is sent to.
         fps: Pictures encoded in the last seconds, a second.
         bitrate_kbps: What came out of the encoder in the last seconds.
-        encoder: GStreamer element that encodes; None while nothing does.
+        encoder: GStreamer element that encodes. None while nothing is encoded.
         width: Width of the video in pixels; 0 before it is known.
         height: Height of the video in pixels; 0 before it is known.
         streamer_pid: Process id of the streaming process, if there is one.
         streamer_cpu_seconds: CPU time that it has used, all streams together.
         starts: How often a streaming process was started.
-        error: What went wrong last.
-        outputs: What each output tells of itself, in the order they were given.
+        error: The last error. None if there was none.
+        outputs: Numbers of each output, in the order in which outputs were given.
 
     """
 
@@ -77,5 +77,5 @@ class Stats:
     outputs: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all numbers as a plain dictionary, ready for JSON."""
+        """Return all numbers as a plain dictionary, ready for JSON."""
         return asdict(self)

@@ -49,11 +49,11 @@ _instances: weakref.WeakSet[SpyGlass] = weakref.WeakSet()
 
 class SpyGlass(OldNames):
     """
-    Let people watch the frames that an application puts.
+    One video stream, made of the frames that an application puts.
 
     Encoding and streaming run in a process of their own. `put` copies the
-    frame into shared memory if somebody watches and it is due, and never
-    waits. One SpyGlass is one stream: one encode, any number of outputs.
+    frame into shared memory if somebody watches and it is due. It does not
+    block. A stream is encoded once, for any number of outputs.
 
     ::
 
@@ -63,34 +63,34 @@ class SpyGlass(OldNames):
             spyglass.put(frame)
         spyglass.stop_streaming()
 
-    Every method may be called from any thread.
+    Any thread may call any method.
 
     Args:
         outputs: Where the stream goes: URLs such as
             ``rtsp://127.0.0.1:8554/door``, or objects such as `GstSink`.
             An ``rtsp://`` URL listens; its host is an address of this machine.
-        parent_logger: The logger that ours becomes a child of.
+        parent_logger: Parent of the logger that is used. None: ``backpack.spyglass``.
         gst_log_file: File that GStreamer's debug log goes to. There is one
             streaming process and so one file; it must be named before the
             first start.
         gst_log_level: GStreamer's debug level, as in ``GST_DEBUG``.
-        dotenv_path: Taken for compatibility, and not read: only kvssink needs one.
-        fps: Frames per second that pass at the most. None: 30.
+        dotenv_path: Accepted for compatibility, and not read.
+        fps: Most frames per second. None: 30.
         width: Width of the video, in pixels. None: that of the first frame encoded.
         height: Height of the video, in pixels. None: that of the first frame encoded.
-        bitrate_kbps: Bits per second / 1000. None: chosen by size and rate.
+        bitrate_kbps: Bit rate in kbit/s. None: chosen by size and rate.
         encoder: GStreamer element to encode with, for example ``"x264enc"``.
             None: the best one that passes a trial.
         linger_seconds: How long encoding goes on after the last viewer left.
         required: Whether `start_streaming` raises where streaming cannot run,
-            or one of several outputs cannot be served since a package is
-            missing. Otherwise that is logged, and tried again; `state_reason`
-            and `stats` tell it, too.
+            or one of several outputs cannot be served because a package is
+            missing. Otherwise that is logged and tried again, and shown by
+            `state_reason` and `stats`.
         allow_anonymous: Whether a URL without a user may listen on an address
             that others can reach.
 
     Raises:
-        SettingsError: A value or URL that cannot be.
+        SettingsError: A value or URL is invalid.
 
     """
 
@@ -159,27 +159,28 @@ class SpyGlass(OldNames):
         height: int | None = USE_LAST_VALUE,
     ) -> None:
         """
-        Open the outputs; frames that are put from now on can be watched.
+        Open the outputs. Frames that are put from now on can be watched.
 
-        Waits until the outputs are open: half a second the first time, and ten
-        at the most for the stream and for each server that it starts; what
-        takes longer goes on behind. A running stream is stopped first. The size
-        is fixed until the next start, and made even.
+        Blocks until the outputs are open: about half a second the first time,
+        and at most ten seconds for the stream and for each server that it
+        starts; what takes longer continues in the background. A running stream
+        is stopped first. The size is fixed until the next start, and made even.
 
         Args:
-            fps: Frames per second that pass at the most. None, here and below:
-                as if no value had ever been given. `USE_LAST_VALUE`: what the
-                constructor or an earlier start said.
+            fps: Most frames per second. None, here and below: as if no value
+                had been given before. ``USE_LAST_VALUE``: the value of the
+                constructor or of an earlier start.
             width: Width of the video, in pixels.
             height: Height of the video, in pixels.
 
         Raises:
-            SettingsError: A value that cannot be.
+            SettingsError: A value is invalid.
             AddressInUseError: Another program listens on an output's address.
             OutputError: An output cannot be opened.
             MissingDependencyError: None of the outputs can be served here; or,
-                where ``required=True`` was asked, one of them cannot, or
-                streaming cannot run at all.
+                with ``required=True``, one of them cannot, or streaming cannot
+                run at all.
+            StateError: The process was forked after this object was made.
 
         """
         self._check_fork("start_streaming")
@@ -207,15 +208,15 @@ class SpyGlass(OldNames):
 
     def stop_streaming(self, timeout: float | None = None) -> None:
         """
-        Deliver what was put before, and close the outputs.
+        Deliver the frames that were put before, and close the outputs.
 
-        Does nothing where it is not streaming. Viewers of our own servers get
-        it within a second; an output that sends it far away gets the whole
-        time, and the log says what was not delivered.
+        Does nothing if the stream is stopped. Viewers of servers in this
+        process get them within a second. An output that sends video elsewhere,
+        such as KVS, gets the whole time, and the log says what was not delivered.
 
         Args:
-            timeout: Seconds that the call may take. None: 3, or 5 where an
-                output sends far away.
+            timeout: Most seconds that the call takes. None: 3, or 5 with an
+                output that sends video elsewhere.
 
         """
         if self._is_forked_copy:
@@ -256,22 +257,23 @@ class SpyGlass(OldNames):
 
     def put(self, frame: NDArray[np.uint8], *, timestamp: Timestamp | None = None) -> bool:
         """
-        Hand a frame over to whoever watches; never wait for them.
+        Hand over a frame to be streamed. Does not block.
 
         Args:
             frame: ``(height, width, 3)`` `uint8` in BGR order, any strides;
                 also ``(height, width, 4)`` BGRA and ``(height, width)`` gray.
-                It is copied: change it afterwards as you like.
-            timestamp: When it was captured: seconds since the epoch, or
+                It is copied, and may be changed afterwards.
+            timestamp: Capture time: seconds since the epoch, or
                 (seconds, microseconds). None: now.
 
         Returns:
             Whether the frame was taken. A newer one may still replace it
-            before it is encoded. `stats` tells why frames were not taken:
-            stopped, nobody watches, not due, streaming process away, not newer.
+            before it is encoded. `stats` counts the frames that were not taken
+            by cause: stopped, nobody watches, not due, streaming process away,
+            not newer than the last one.
 
         Raises:
-            FrameError: It is not a frame, or from the future.
+            FrameError: It is not a frame, or its timestamp lies in the future.
             StateError: The process was forked after this object was made.
 
         """
@@ -285,22 +287,22 @@ class SpyGlass(OldNames):
         return True
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Put a frame: the name that `cv2.VideoWriter` has for it."""
+        """Put a frame, under the name of the method of `cv2.VideoWriter`."""
         self.put(frame)
 
     def write_frame(self, frame: NDArray[np.uint8]) -> None:
-        """Put a frame: the name that `supervision.VideoSink` has for it."""
+        """Put a frame, under the name of the method of `supervision.VideoSink`."""
         self.put(frame)
 
     def __call__(self, predictions: object, frame: Any) -> None:  # noqa: ANN401, ARG002
         """
-        Put a frame: the form of a sink of Roboflow's `inference`.
+        Put a frame, called as Roboflow's `inference` calls a sink.
 
         Args:
-            predictions: Not looked at: draw them before, or pass a function
-                that draws and then puts.
+            predictions: Ignored. Draw them before, or pass a function as the
+                sink that draws and then puts.
             frame: An array, or an object with the array as its ``image``; a
-                list of them puts the first. None entries are passed over.
+                list of them puts the first one that is not None.
 
         """
         if isinstance(frame, (list, tuple)):
@@ -312,44 +314,44 @@ class SpyGlass(OldNames):
 
     @property
     def state(self) -> _State:
-        """The state, one of `SpyGlass.State`."""
+        """The state, a `State`."""
         return self._stream.state
 
     @property
     def state_reason(self) -> str:
-        """Why it is in that state, where that needs saying."""
+        """Why it is in that state. Empty if there is nothing to explain."""
         return self._stream.reason
 
     def urls(self) -> list[str]:
         """
-        Return the addresses at which the stream can be watched; passwords are left out.
+        Return the addresses at which the stream can be watched, without passwords.
 
-        What could not be opened is left out, too.
+        Outputs that could not be opened are left out.
         """
         return [url for output in self._outputs for url in output.urls()]
 
     def stats(self) -> Stats:
         """
-        Give what was counted and measured until now; never waits.
+        Return what was counted and measured until now. Does not block.
 
-        The streaming process tells its numbers once a second while somebody
-        watches, and whenever viewers come or go.
+        The streaming process reports its numbers once a second while somebody
+        watches, and whenever a viewer connects or leaves.
         """
         return as_stats(self._stream.numbers())
 
     @property
     def video_fps(self) -> float | None:
-        """The frame rate that was asked for, if any."""
+        """The frame rate that was asked for. None if none was."""
         return self._settings.fps
 
     @property
     def video_width(self) -> int | None:
-        """The width of the video in pixels: known from the first `put` on, or as asked for."""
+        """Width of the video in pixels. None before the first `put`, if none was asked for."""
         return self._stream.video_size(self._settings)[0]
 
     @property
     def video_height(self) -> int | None:
-        """The height of the video in pixels: known from the first `put` on, or as asked for."""
+        """Height of the video in pixels. None before the first `put`, if none was asked for."""
         return self._stream.video_size(self._settings)[1]
 
     def __repr__(self) -> str:

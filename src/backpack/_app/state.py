@@ -32,7 +32,7 @@ class State(enum.Enum):
         WARMUP: The outputs are open; the first frame, and with it the size of
             the video, is still to come.
         STREAMING: Frames that are put can be watched.
-        ERROR: Something that must be open is not; it is tried again.
+        ERROR: An output could not be opened. It is tried again.
 
     """
 

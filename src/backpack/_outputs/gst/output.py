@@ -9,30 +9,31 @@ from backpack.errors import SettingsError
 
 class GstSink:
     """
-    Send a stream into a GStreamer pipeline, for whatever there is no room for.
+    An output into a GStreamer pipeline, for whatever GStreamer has a sink for.
 
     ::
 
         SpyGlass("rtsp://127.0.0.1:8554/door",
                  GstSink("h264parse ! mpegtsmux alignment=7 ! srtsink uri=srt://192.0.2.7:9000"))
 
-    With ``alignment=7`` a packet of SRT or UDP carries seven whole packets of
-    MPEG-TS; without, GStreamer 1.22 delivers no parameter sets over SRT.
+    With ``alignment=7`` a packet of SRT or UDP has seven whole packets of
+    MPEG-TS. Without it GStreamer 1.22 delivers no parameter sets over SRT.
 
-    It is fed by the stream's one encode: H.264 in Annex B form, one access
-    unit a buffer, with the capture times. It counts as a viewer: the stream is
-    encoded for as long as the pipeline runs. A pipeline that fails, cannot connect
-    or has taken no picture for ten seconds is started again every few seconds; why
-    it does not deliver is told in `SpyGlass.state_reason`, in ``stats().outputs``
-    and once in the log. Only a text that is no pipeline, or a missing element, is
-    an error of the start. None of this holds up the application or other outputs.
+    The pipeline gets what is encoded for all outputs: H.264 in Annex B form,
+    one access unit a buffer, with the capture times. It counts as a viewer: the
+    stream is encoded for as long as the pipeline runs. A pipeline that fails,
+    cannot connect or has taken no picture for ten seconds is started again every
+    few seconds. The reason is shown by `SpyGlass.state_reason` and
+    ``stats().outputs``, and logged once. A text that is no pipeline, or a missing
+    element, makes `SpyGlass.start_streaming` raise. None of this blocks the
+    application or other outputs.
 
     Args:
         pipeline: Elements as `gst-launch-1.0` takes them; the first one takes
-            ``video/x-h264``. Do not write passwords here: GStreamer's own debug
-            output shows a pipeline whole.
+            ``video/x-h264``. It must not contain passwords: GStreamer's debug
+            output shows the whole pipeline.
         repeats: Whether it gets the pictures that are repeated for viewers
-            while the application is silent. False for a recording.
+            while the application puts no frames. False for a recording.
 
     Raises:
         SettingsError: The pipeline is empty.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 class KVSSpyGlass(SpyGlass):
     """
-    Send one stream to AWS Kinesis Video Streams (KVS).
+    One video stream that is sent to AWS Kinesis Video Streams (KVS).
 
     ::
 
@@ -30,11 +30,11 @@ class KVSSpyGlass(SpyGlass):
             while running:
                 spyglass.put(frame)
 
-    Nothing is lost in an outage that fits the buffer: fragments wait until
+    No video is lost in an outage that fits the buffer: fragments are kept until
     KVS has persisted them, and are sent again from their first frame. The keys
-    stay in this process; the streaming process asks it for signatures.
+    stay in this process, which signs the requests of the streaming process.
 
-    Every method may be called from any thread.
+    Any thread may call any method.
 
     Args:
         stream_region: AWS region of the stream, such as ``"us-east-1"``.
@@ -62,11 +62,11 @@ class KVSSpyGlass(SpyGlass):
             For the native producer.
         metadata: Names and values that every fragment carries; ten at the most.
             For the native producer.
-        settings: The other settings of `SpyGlass`.
+        settings: The other arguments of `SpyGlass`.
 
     Raises:
-        SettingsError: A region, name or value that AWS would refuse, or a
-            buffer without room.
+        SettingsError: AWS would refuse a region, name or value, or the buffer
+            is too small.
         MissingDependencyError: botocore is not installed.
 
     """
@@ -123,7 +123,7 @@ class KVSSpyGlass(SpyGlass):
         self.credentials_handler = self.kvs_output.credentials_handler
 
     def kvs_stats(self) -> KVSStats:
-        """Give what is known of the way to KVS; never waits."""
+        """Return what is known of the connection to KVS. Does not block."""
         return KVSStats.of(self.stats().outputs[0])
 
     def playback_url(
@@ -136,10 +136,10 @@ class KVSSpyGlass(SpyGlass):
         timeout: float = 10.0,
     ) -> str:
         """
-        Ask AWS for an address at which the stream can be watched in a browser.
+        Request an address from AWS at which a browser plays the stream.
 
-        Whoever has the address can watch until it expires: treat it as a
-        secret. It needs the actions ``kinesisvideo:GetDataEndpoint`` and
+        Anybody who has the address can watch until it expires: treat it as a
+        secret. The request needs the actions ``kinesisvideo:GetDataEndpoint`` and
         ``kinesisvideo:GetHLSStreamingSessionURL``, and a stream that keeps what
         it is sent. ``"LIVE"`` needs a fragment of the last half minute.
 
@@ -155,10 +155,10 @@ class KVSSpyGlass(SpyGlass):
 
         Raises:
             StateError: It is not streaming.
-            SettingsError: A mode, range or time that cannot be.
+            SettingsError: A mode, range or time is invalid.
             OutputError: There is no answer, or AWS refuses.
-            MissingDependencyError: The producer is kvssink, which makes no
-                such calls.
+            MissingDependencyError: The producer is kvssink, which cannot make
+                this request.
 
         """
         return self.kvs_output.playback_url(

@@ -14,7 +14,7 @@ _REFUSED = ("FAILED", "STOPPED")
 @dataclass(frozen=True)
 class KVSStats:
     """
-    How it stands with KVS.
+    State of the connection to KVS, and what was counted.
 
     Attributes:
         state: ``CONNECTING``, ``STREAMING``, ``IDLE`` (nothing to send),
@@ -23,35 +23,35 @@ class KVSStats:
             (somebody has to mend what `trouble` says: no stream, a KMS key; it is
             tried again every 30 to 60 s, and given up only where `trouble` does
             not say so) or ``STOPPED``.
-        trouble: What keeps video from arriving, and what helps. Empty: nothing.
+        trouble: What keeps video from arriving, and what helps. Empty if nothing does.
         buffered_seconds: Video that is not persisted yet.
         buffered_bytes: The same in bytes.
         buffered_frames: The same in frames.
         last_fragment: KVS's number of the last fragment that was persisted.
-        last_fragment_age_seconds: How long ago that was. None: never.
+        last_fragment_age_seconds: How long ago that was. None if it never was.
         latency_seconds: From the capture of that fragment's first frame to
-            its being persisted. None: not known.
+            its being persisted. None if it is not known.
         fragments_sent: Fragments that were sent, repetitions included.
         fragments_resent: Fragments that were sent more than once.
-        fragments_persisted: Fragments that have arrived for good.
-        fragments_dropped: Fragments that had to go since there was no room.
+        fragments_persisted: Fragments that KVS has persisted.
+        fragments_dropped: Fragments that were dropped because the buffer was full.
         fragments_skipped: Fragments that KVS has refused.
-        fragments_recovered: Fragments that an earlier process has left in ``buffer_path``.
-        frames_stored: Frames that wait in ``buffer_path``, too.
-        frames_taken: Frames that joined a fragment.
-        frames_persisted: Those of them that have arrived for good.
-        frames_dropped: Frames in fragments that had to go.
+        fragments_recovered: Fragments that were left in ``buffer_path`` by an earlier process.
+        frames_stored: Frames that are also kept in ``buffer_path``.
+        frames_taken: Frames that were put into a fragment.
+        frames_persisted: Those of them that KVS has persisted.
+        frames_dropped: Frames in fragments that were dropped.
         frames_skipped: Frames in fragments that KVS has refused.
-        frames_lost: Frames that no fragment could take.
+        frames_lost: Frames that could not be put into a fragment.
         reconnects: How often a connection was lost or refused, by cause.
         credentials_source: Where the credentials were found, such as ``iam-role``.
-        credentials_expire_in_seconds: How long they are good. None: for ever,
-            or there are none.
+        credentials_expire_in_seconds: How long they are valid. None if they
+            do not expire, or there are none.
         credentials_renewed: How often they were renewed.
-        credentials_trouble: Why the last try to get them has failed.
+        credentials_trouble: Why the last attempt to get them failed. Empty if it did not.
         credentials_file_failures: How often they could not be written to their file.
-        credentials_file_trouble: Why they could not the last time. Empty: they could,
-            or there is no file.
+        credentials_file_trouble: Why they could not the last time. Empty if they
+            could, or if there is no file.
 
     """
 
@@ -99,5 +99,5 @@ class KVSStats:
         return stats
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all as a plain dictionary, ready for JSON."""
+        """Return all as a plain dictionary, ready for JSON."""
         return asdict(self)

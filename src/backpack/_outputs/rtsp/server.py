@@ -38,32 +38,31 @@ KIND = Kind(
 
 class RTSPServer(ListeningServer, OldNames):
     """
-    Listen for RTSP clients, for any number of streams.
+    A server for RTSP clients, with any number of streams.
 
     The server itself runs in the streaming process. It listens on this
-    machine's loopback address unless another one is named, and on no other:
-    not with its RTP ports either.
+    machine's loopback address unless another one is given. RTP is sent from
+    the same address.
 
-    Every method may be called from any thread.
+    Any thread may call any method.
 
     Args:
-        port: TCP port. 0: one that is free, told by `port` once started.
-        parent_logger: The logger that ours becomes a child of.
+        port: TCP port. 0: a free one; `port` is its number once started.
+        parent_logger: Parent of the logger that is used. None: ``backpack.rtsp``.
         address: Address of this machine to listen on; ``"0.0.0.0"`` for all.
         users: Names and passwords. Clients log in by digest authentication.
         certificate: File with a TLS certificate (PEM), which makes it RTSPS.
         key: File with the certificate's private key (PEM). None: it is in
             the same file.
         rtp_ports: First and last UDP port for RTP and RTCP. None: any.
-        allow_anonymous: Whether an address that others can reach may be
-            watched without logging in.
-        max_viewers: How many may watch at a time; who comes then is answered with 503.
+        allow_anonymous: Whether other machines may watch without logging in.
+        max_viewers: Most viewers at a time. Others are answered with 503.
         required: Whether `start` raises where streaming cannot run at all.
-            Otherwise that is logged, and tried again.
+            Otherwise that is logged and tried again.
 
     Raises:
-        SettingsError: A value that cannot be, or an address that others can
-            reach while there are no users.
+        SettingsError: A value is invalid, or other machines can reach the
+            address and there are no users.
 
     """
 
@@ -112,12 +111,12 @@ class RTSPServer(ListeningServer, OldNames):
 
     @property
     def streams(self) -> dict[str, str]:
-        """The paths that are served, each with its pipeline or an empty text."""
+        """The paths that are served, each with its pipeline. Empty for streams of frames."""
         return {**dict.fromkeys(self._paths, ""), **self._launches}
 
     def add_stream(self, mount_point: str, pipeline: str) -> None:
         """
-        Serve a GStreamer pipeline of your own.
+        Serve a GStreamer pipeline as one more stream.
 
         Args:
             mount_point: The path, for example ``"/door"``.
@@ -125,7 +124,7 @@ class RTSPServer(ListeningServer, OldNames):
                 has the name ``pay0``. It runs while somebody watches.
 
         Raises:
-            SettingsError: No path, or one that is served already.
+            SettingsError: The path is invalid, or is served already.
 
         """
         path = KIND.checked_path(mount_point)
@@ -138,10 +137,10 @@ class RTSPServer(ListeningServer, OldNames):
 
     def remove_stream(self, mount_point: str) -> None:
         """
-        Serve a pipeline no longer.
+        Stop serving a pipeline.
 
         Raises:
-            SettingsError: None is served there.
+            SettingsError: No pipeline is served at the path.
 
         """
         path = KIND.checked_path(mount_point)

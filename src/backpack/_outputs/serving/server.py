@@ -108,7 +108,7 @@ class ListeningServer:
 
     @property
     def port(self) -> int:
-        """The TCP port; once started the one that was bound where 0 was asked."""
+        """The TCP port. If it was given as 0, the number is known once started."""
         return self._settings.port
 
     @property
@@ -118,14 +118,14 @@ class ListeningServer:
 
     def start(self) -> None:
         """
-        Listen. Does nothing where it already does.
+        Start to listen. Does nothing if it listens already.
 
         Raises:
             AddressInUseError: Another program listens there.
             SettingsError: A certificate or key that cannot be used.
             OutputError: The address cannot be listened on.
-            MissingDependencyError: Streaming cannot run here, and
-                ``required=True`` was asked.
+            MissingDependencyError: Streaming cannot run here, with
+                ``required=True``.
             StateError: The process was forked after this object was made.
 
         """
@@ -136,7 +136,7 @@ class ListeningServer:
         self._tell_failure()
 
     def stop(self) -> None:
-        """Close the socket and all clients. Does nothing where it is not started."""
+        """Close the socket and all connections. Does nothing if it is not started."""
         if self._is_forked_copy:
             return
         with self._life:
@@ -165,11 +165,11 @@ class ListeningServer:
                 self.stop()
 
     def url(self, path: str, host: str | None = None) -> str:
-        """Give the address of one stream."""
+        """Return the address of one stream."""
         return f"{self._origin(host)}{path}"
 
     def urls(self) -> list[str]:
-        """Give the addresses of all streams, as clients can reach them from where it listens."""
+        """Return the addresses of all streams, on all addresses at which clients reach it."""
         if self._problem is not None:
             return []
         return [self.url(path, host) for path in list(self._paths) for host in self._hosts()]
@@ -179,8 +179,8 @@ class ListeningServer:
         """
         Why this server does not listen though the streaming process runs.
 
-        None where it listens, was not started, or no streaming process can
-        run at all. Any thread.
+        None if it listens, was not started, or no streaming process can run
+        at all. Any thread.
         """
         return self._problem if self._has_failed else None
 

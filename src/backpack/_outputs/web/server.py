@@ -40,35 +40,35 @@ _TOKEN_BYTES = 24
 
 class WebServer(ListeningServer):
     """
-    Show any number of streams in browsers, over one TCP port.
+    A server for browsers, with any number of streams on one TCP port.
 
     The server itself runs in the streaming process. It listens on this
-    machine's loopback address unless another one is named. Who opens the
-    address that `url` gives may watch: it carries a token that is made here,
-    and so outlives every streaming process.
+    machine's loopback address unless another one is given. The address that
+    `url` returns contains a token, without which nobody may watch. The token
+    is the same for as long as this object exists.
 
-    Every method may be called from any thread.
+    Any thread may call any method.
 
     Args:
-        port: TCP port. 0: one that is free, told by `port` once started.
-        parent_logger: The logger that ours becomes a child of.
+        port: TCP port. 0: a free one; `port` is its number once started.
+        parent_logger: Parent of the logger that is used. None: ``backpack.web``.
         address: Address of this machine to listen on; ``"0.0.0.0"`` for all.
-        token: What lets people in. None: one is made.
-        users: Names and passwords, another way in.
+        token: The token. None: one is made.
+        users: Names and passwords that are accepted instead of the token.
         certificate: File with a TLS certificate (PEM), which makes it HTTPS.
         key: File with the certificate's private key (PEM). None: it is in
             the same file.
         allow_anonymous: Whether anybody who reaches the address may watch. No
             token is made then.
-        allowed_hosts: Names, beside this machine's own, under which browsers
-            may ask for it.
-        max_viewers: How many may watch at a time.
+        allowed_hosts: Host names that browsers may use for it, besides this
+            machine's own.
+        max_viewers: Most viewers at a time.
         udp_ports: First and last UDP port for WebRTC. None: any.
         required: Whether `start` raises where streaming cannot run at all.
-            Otherwise that is logged, and tried again.
+            Otherwise that is logged and tried again.
 
     Raises:
-        SettingsError: A value that cannot be.
+        SettingsError: A value is invalid.
 
     """
 
@@ -130,7 +130,7 @@ class WebServer(ListeningServer):
 
     @property
     def token(self) -> str | None:
-        """What lets people in. None: anybody may watch."""
+        """The token. None if anybody may watch."""
         return self._settings.token
 
     @property
@@ -139,7 +139,7 @@ class WebServer(ListeningServer):
         return list(self._paths)
 
     def url(self, path: str = "/", host: str | None = None) -> str:
-        """Give the address of the list, or of one stream, complete with the token."""
+        """Return the address of the list of streams, or of one stream, with the token."""
         secret = "" if self.token is None else f"?token={self.token}"
         return f"{super().url(path, host)}{secret}"
 

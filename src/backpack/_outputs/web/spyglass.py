@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 class WebSpyGlass(ServedSpyGlass):
     """
-    Stream to one path of a web server that the application starts and stops.
+    One video stream on a `WebServer`, which the application starts and stops.
 
     ::
 
@@ -26,12 +26,12 @@ class WebSpyGlass(ServedSpyGlass):
 
     Args:
         server: The server; it may serve any number of streams.
-        path: The path of the stream.
+        path: Path of the stream.
         parent_logger: As in `SpyGlass`.
         gst_log_file: As in `SpyGlass`.
         gst_log_level: As in `SpyGlass`.
         dotenv_path: As in `SpyGlass`.
-        settings: The other settings of `SpyGlass`.
+        settings: The other arguments of `SpyGlass`.
 
     Raises:
         SettingsError: A path or value is invalid.

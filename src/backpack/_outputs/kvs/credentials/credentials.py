@@ -33,15 +33,15 @@ class Credentials:
     An access key and its secret. `of` takes plain texts.
 
     Attributes:
-        access_key: Names who calls; no secret, but shown by its first letters
-            only, which tell whether it is a lasting one (AKIA) or not (ASIA).
+        access_key: Access key ID. Logs and errors show its first four letters
+            only, which say whether it is a lasting one (AKIA) or not (ASIA).
         secret_key: What requests are signed with.
-        session_token: Goes with temporary credentials, always.
-        expires_at: Seconds since the epoch. None: never, or nobody has said.
+        session_token: Belongs to temporary credentials.
+        expires_at: Seconds since the epoch. None if it is not known, or never.
         source: Where they were found, in botocore's words ("iam-role").
 
     Raises:
-        SettingsError: One of them is empty, or holds a character that none has.
+        SettingsError: A value is empty, or contains an invalid character.
 
     """
 
@@ -76,7 +76,7 @@ class Credentials:
         source: str = "",
     ) -> Credentials:
         """
-        Make credentials of plain texts, such as `AssumeRole` answers with.
+        Make credentials from plain strings, such as those of `AssumeRole`.
 
         Args:
             access_key: ``AccessKeyId``.
@@ -87,7 +87,7 @@ class Credentials:
             source: Where they come from; shown in logs and numbers.
 
         Raises:
-            SettingsError: They cannot be.
+            SettingsError: A value is invalid.
 
         """
         if isinstance(expires_at, dt.datetime):

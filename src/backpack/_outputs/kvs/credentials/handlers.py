@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 class KVSCredentialsHandler(OldNames):
     """
-    Take AWS credentials from where boto3 takes them, and keep them fresh.
+    AWS credentials from where boto3 finds them, renewed before they expire.
 
-    That is: the keys given here, else the session given here, else the
-    environment, profiles (SSO, processes and assumed roles included), and the
-    role of the container or machine. Nothing is looked up before streaming
-    starts, and then by a thread in the background. One handler may serve
-    several streams; its credentials are then got once for all of them.
+    These are the keys given here, else those of the session given here, else
+    those of the environment, of profiles (also with SSO, processes and assumed
+    roles), or of the role of the container or machine. A background thread
+    looks them up once streaming starts. Several streams may share a handler;
+    its credentials are then looked up once for all of them.
 
     To bring your own credentials, override `get_credentials`::
 
@@ -38,22 +38,21 @@ class KVSCredentialsHandler(OldNames):
                 found = vault.read("aws")
                 return Credentials.of(found.key, found.secret, found.token, found.expires_at)
 
-    What boto3's ``Session.get_credentials()`` gives does as well.
-    (With an ``__init__`` of your own, call ``super().__init__()`` in it.)
+    What boto3's ``Session.get_credentials()`` returns may be returned as well.
+    A class with an ``__init__`` has to call ``super().__init__()``.
 
     Args:
-        aws_access_key_id: Lasting credentials, for trying things out. Do not
-            write them into source code.
-        aws_secret_access_key: What belongs to it.
-        executor: Taken because the first version had it, and not used: the
-            thread is our own, and one that hangs holds nothing up.
-        parent_logger: Its child is logged to. None: `backpack.kvs.credentials`.
-        aws_session_token: What belongs to the keys if they are temporary.
-        session: Of boto3 or botocore.
+        aws_access_key_id: Access key ID. Keys should not be written into source code.
+        aws_secret_access_key: Secret access key.
+        executor: Accepted for compatibility, and not used.
+        parent_logger: Parent of the logger that is used. None:
+            ``backpack.kvs.credentials``.
+        aws_session_token: Session token, with temporary keys.
+        session: A session of boto3 or botocore.
 
     Raises:
-        SettingsError: Half of a pair is given, or what is no key, or keys and
-            a session.
+        SettingsError: One half of a pair of keys is missing, a key is invalid,
+            or both keys and a session are given.
 
     """
 
@@ -83,16 +82,16 @@ class KVSCredentialsHandler(OldNames):
 
     def get_credentials(self) -> Credentials:
         """
-        Give fresh credentials. Override this to bring your own.
+        Return valid credentials. Override this to bring your own.
 
-        Called by a thread in the background, never twice at the same time, and
-        may take its time: meanwhile the credentials of before are used. It is
-        called again before what it gave runs out (every ten minutes if there
-        is a session token and no time of expiry), after an error with growing
-        pauses, and when AWS has refused what it gave.
+        A background thread calls this, never twice at the same time. It may
+        block: the previous credentials are used meanwhile. It is called again
+        before the credentials expire (every ten minutes if there is a session
+        token and no time of expiry), after an error with growing pauses, and
+        after AWS has refused the credentials.
 
         Raises:
-            CredentialsError: There are none. Any other error does the same.
+            CredentialsError: There are none. Any other error has the same effect.
 
         """
         return self._static or self._chain.get()
@@ -143,22 +142,21 @@ class KVSCredentialsHandler(OldNames):
 
 class KVSInlineCredentialsHandler(KVSCredentialsHandler):
     """
-    Use the credentials that are given here.
+    Credentials that are given as arguments, those of `KVSCredentialsHandler`.
 
-    The original wrote them into the text of a pipeline; here they reach
-    kvssink in a file that only this user can read. Without keys it is as
-    `KVSCredentialsHandler`. The arguments are the same.
+    Without keys it does what `KVSCredentialsHandler` does. kvssink gets them in
+    a file that only this user can read.
     """
 
 
 class KVSEnvironmentCredentialsHandler(KVSCredentialsHandler):
     """
-    Use the credentials given here, else those of the variables ``AWS_…``.
+    Credentials that are given as arguments, else those of the variables ``AWS_…``.
 
-    The variables are read when credentials are needed. kvssink gets them in
-    its environment, which it reads once: when temporary credentials run out,
-    it stops. So this is for lasting ones, or for the native producer. The
-    arguments are those of `KVSCredentialsHandler`, but for the session.
+    The variables are read whenever credentials are needed. kvssink gets them in
+    its environment, which it reads once: it stops when temporary credentials
+    expire. With kvssink, use this for lasting credentials only. The arguments
+    are those of `KVSCredentialsHandler`, without the session.
     """
 
     def __init__(
@@ -180,7 +178,7 @@ class KVSEnvironmentCredentialsHandler(KVSCredentialsHandler):
 
     def get_credentials(self) -> Credentials:
         """
-        Give them, read anew.
+        Return the keys given as arguments, else those of the environment as it is now.
 
         Raises:
             CredentialsError: The variables are not set.
@@ -200,21 +198,21 @@ class KVSEnvironmentCredentialsHandler(KVSCredentialsHandler):
 
 class KVSFileCredentialsHandler(KVSCredentialsHandler):
     """
-    Hand the credentials over in a file, which is rewritten minutes before they run out.
+    Credentials that are also written to a file, minutes before the old ones expire.
 
     Args:
         credentials_path: The file, readable by this user only. None: one in a
             directory of its own, written for kvssink only and deleted after
             streaming.
-        aws_access_key_id: This and what follows: see `KVSCredentialsHandler`.
-        aws_secret_access_key: See there.
-        executor: See there.
-        parent_logger: See there.
-        aws_session_token: See there.
-        session: See there.
+        aws_access_key_id: As in `KVSCredentialsHandler`.
+        aws_secret_access_key: As in `KVSCredentialsHandler`.
+        executor: As in `KVSCredentialsHandler`.
+        parent_logger: As in `KVSCredentialsHandler`.
+        aws_session_token: As in `KVSCredentialsHandler`.
+        session: As in `KVSCredentialsHandler`.
 
     Raises:
-        SettingsError: See there.
+        SettingsError: As in `KVSCredentialsHandler`.
 
     """
 

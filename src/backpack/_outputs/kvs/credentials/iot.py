@@ -37,27 +37,28 @@ _THING: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 
 class KVSIoTCredentialsHandler(KVSCredentialsHandler):
     """
-    Take a device's credentials from AWS IoT's credentials provider.
+    Credentials of a device, from the credentials provider of AWS IoT.
 
-    For many cameras: each has a certificate of its own, that can be revoked alone, and one
-    role alias says for all of them what they may do. (Policies may name the device as
-    ``${credentials-iot:ThingName}``, so that each may write its own stream only.) The files are
-    those that AWS IoT or Greengrass has put onto the device; they are read anew whenever
+    For many cameras: each has a certificate of its own, which can be revoked alone, and one
+    role alias sets what all of them may do. (Policies may name the device as
+    ``${credentials-iot:ThingName}``, so that each may write to its own stream only.) The files
+    are those that AWS IoT or Greengrass has put on the device. They are read whenever
     credentials are needed. kvssink gets their names as ``iot-certificate``.
 
     Args:
-        endpoint: The account's, as ``aws iot describe-endpoint --endpoint-type
-            iot:CredentialProvider`` tells it: ``….credentials.iot.us-east-1.amazonaws.com``.
+        endpoint: Endpoint of the account, as shown by ``aws iot describe-endpoint
+            --endpoint-type iot:CredentialProvider``:
+            ``….credentials.iot.us-east-1.amazonaws.com``.
         role_alias: Name of the role alias.
-        certificate: File of the device's certificate, PEM.
-        key: File of its private key, PEM, without a password.
-        thing_name: The device's name in AWS IoT.
-        ca_certificate: File of the authorities that may vouch for the endpoint. None:
-            ``AWS_CA_BUNDLE``, else the system's.
-        parent_logger: See `KVSCredentialsHandler`.
+        certificate: File with the certificate of the device (PEM).
+        key: File with its private key (PEM), without a password.
+        thing_name: Name of the device in AWS IoT.
+        ca_certificate: File with the certificate authorities that are trusted for the
+            endpoint. None: ``AWS_CA_BUNDLE``, else those of the system.
+        parent_logger: As in `KVSCredentialsHandler`.
 
     Raises:
-        SettingsError: A file is missing, or a name cannot be.
+        SettingsError: A file is missing, or a name is invalid.
 
     """
 
@@ -87,7 +88,7 @@ class KVSIoTCredentialsHandler(KVSCredentialsHandler):
 
     def get_credentials(self) -> Credentials:
         """
-        Ask AWS IoT. Blocks for some seconds at most.
+        Request credentials from AWS IoT. Blocks.
 
         Raises:
             CredentialsError: It does not answer, or refuses.
