@@ -7,6 +7,7 @@ line; raises where something is not as it should be.
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import os
 import platform
@@ -89,6 +90,9 @@ def snapshot(page: str) -> bytes:
 
 def main() -> None:
     """Do all of it, and say under what."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     through_a_ring()
     seen = to_a_page()
     print(

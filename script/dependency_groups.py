@@ -7,6 +7,7 @@ second list of the same packages would drift away from the first.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,4 +34,8 @@ def requirements(names: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(requirements(sys.argv[1:])))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("group", nargs="+", help="name of a group in pyproject.toml")
+    print("\n".join(requirements(parser.parse_args().group)))

@@ -13,6 +13,7 @@ passed, 1 when one has failed, 77 when there is none.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -92,6 +93,9 @@ def _run(command: list[str], *, cwd: Path = ROOT, allowed: tuple[int, ...] = (0,
 
 def main() -> int:
     """Try all, print a line for each, and give the exit status."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     failed = tried = 0
     for version, oldest in OLDEST_NUMPY.items():
         name = f"Python {version[0]}.{version[1]}"

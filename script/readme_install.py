@@ -7,6 +7,7 @@ is no sudo, and saying yes to apt, which asks.
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -28,6 +29,9 @@ def commands() -> list[str]:
 
 def main() -> int:
     """Run each line in the checkout."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     lines = commands()
     if not lines:
         sys.exit("README.md has no commands in its section Install")

@@ -7,6 +7,7 @@ Needs nothing but the standard library, as a bare system has no more.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -43,6 +44,9 @@ def snapshot(page: str) -> bytes:
 
 def main() -> int:
     """Run the demo, print what it prints, and look at it when it says where."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     command = [str(DEMO), "--seconds", str(SECONDS)]
     for url in URLS:
         command += ["--url", url]
