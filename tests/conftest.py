@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack._app.remote import Tenancy
+from backpack._app.remote import RemoteHandle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each start wait until it is answered: an application's goes on without after 10 s."""
-    monkeypatch.setitem(Tenancy.open.__kwdefaults__, "timeout", 60.0)
+    monkeypatch.setitem(RemoteHandle.open.__kwdefaults__, "timeout", 60.0)
 
 
 @pytest.fixture(autouse=True)

@@ -28,10 +28,10 @@ Result = TypeVar("Result")
 class Mute:
     """The application's side of an output, where there is none."""
 
-    def say(self, body: dict[str, Any]) -> None:
+    def send(self, body: dict[str, Any]) -> None:
         """Do nothing."""
 
-    def news(self) -> None:
+    def stats_changed(self) -> None:
         """Do nothing."""
 
 
@@ -169,7 +169,7 @@ class NumberedStream:
                 self._wake.clear()
                 due_ns = time.monotonic_ns()
                 continue
-            newcomer = self.hub.take_newcomer()
+            newcomer = self.hub.take_new_viewer()
             fresh = fps > 0 and now_ns >= due_ns
             if fresh or newcomer:
                 if fresh:

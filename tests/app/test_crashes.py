@@ -31,7 +31,7 @@ def test_an_end_that_is_no_crash_blames_nobody(status: int) -> None:
 
 
 def test_only_what_was_at_work_is_blamed() -> None:
-    """Neither what has stopped, nor what a gone tenant used, nor what ran in the process before."""
+    """Neither what has stopped, nor what is closed, nor what ran in the process before."""
     blame = Blame()
     for _ in range(2):
         blame.start_anew()

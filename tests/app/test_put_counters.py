@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpack._app.put_counters import Outcome, Tally
+from backpack._app.put_counters import Outcome, PutCounters
 from backpack.stats import Stats
 
 MS = 1_000_000
@@ -10,7 +10,7 @@ MS = 1_000_000
 
 def test_every_outcome_is_counted_under_its_name() -> None:
     """The counters say what became of each frame."""
-    tally = Tally()
+    tally = PutCounters()
     for outcome in Outcome:
         for _ in range(outcome + 1):
             tally.count(outcome, 0)
@@ -27,7 +27,7 @@ def test_every_outcome_is_counted_under_its_name() -> None:
 
 def test_durations_are_those_of_the_last_calls() -> None:
     """Percentiles look at the last 512 calls, the sum at all."""
-    tally = Tally()
+    tally = PutCounters()
     for _ in range(1000):
         tally.count(Outcome.ACCEPTED, 100 * MS)
     for number in range(512):
@@ -42,4 +42,4 @@ def test_durations_are_those_of_the_last_calls() -> None:
 
 def test_before_the_first_call_all_is_zero() -> None:
     """An empty tally can be asked."""
-    assert set(Tally().numbers().values()) == {0}
+    assert set(PutCounters().numbers().values()) == {0}

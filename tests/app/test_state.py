@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from backpack._app.state import ACCEPTING, Course, Event, State, next_state
+from backpack._app.state import ACCEPTING, Event, State, StateMachine, next_state
 from backpack.spyglass import SpyGlass
 
 STORIES = {
@@ -74,7 +74,7 @@ def test_the_five_names_of_the_original_are_there() -> None:
 
 def test_changes_are_told_once_in_their_order() -> None:
     """Each with its reason; an event that changes nothing is no news."""
-    course = Course("It is new.")
+    course = StateMachine("It is new.")
     assert (course.state, course.reason) == (State.STOPPED, "It is new.")
     course.enter(Event.START)
     course.enter(Event.FRAME)

@@ -167,7 +167,7 @@ def test_one_tenants_fault_does_not_take_the_others_along(
         def describe(self) -> dict[str, object]:
             return {"kind": object()}
 
-        def hold(self) -> None:
+        def acquire(self) -> None:
             """Do nothing."""
 
         def release(self) -> None:

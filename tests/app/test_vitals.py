@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backpack._app import pulse as pulse_module
-from backpack._app.remote import Tenancy
+from backpack._app.remote import RemoteHandle
 from backpack._app.shared_supervisor import shared_supervisor
 from backpack._app.vitals import is_traced
 from backpack._ipc import child as child_module
@@ -144,7 +144,7 @@ def test_a_start_that_is_not_answered_is_told(
         pid = pid_of(spyglass)
         stop(pid)
         other = SpyGlass(watcher())
-        monkeypatch.setitem(Tenancy.open.__kwdefaults__, "timeout", 0.2)
+        monkeypatch.setitem(RemoteHandle.open.__kwdefaults__, "timeout", 0.2)
         other.start_streaming()
         assert "has not answered within 0 s" in caplog.text
         os.kill(pid, signal.SIGCONT)
@@ -161,12 +161,12 @@ def test_what_was_kept_for_it_is_sent_once_it_reads_again(
     with streaming(watcher()) as spyglass:
         pid = pid_of(spyglass)
         stop(pid)
-        tenancy = spyglass._stream._tenancy
+        remote = spyglass._stream._remote
         child = shared_supervisor()._child
-        assert tenancy is not None
+        assert remote is not None
         assert child is not None
         for _ in range(64):
-            tenancy.send(ToOutput(tenancy.id, 99, {"junk": "x" * 32768}))
+            remote.send(ToOutput(remote.id, 99, {"junk": "x" * 32768}))
         other = SpyGlass(watcher())
         thread = threading.Thread(target=other.start_streaming)
         thread.start()

@@ -14,7 +14,7 @@ from backpack._cli.failure import Failure
 from backpack._cli.rtsp_source import RtspSource
 from backpack._cli.run import EndOfSource
 from backpack._cli.sources import CameraSource, FileSource
-from backpack._cli.stop import Ending
+from backpack._cli.stop import StopRequest
 from tests.waiting import open_descriptors, wait_for
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_sound_is_not_decoded(clip: Path) -> None:
 
 def test_gstreamer_does_not_see_the_login_in_an_address() -> None:
     """GStreamer's messages show the address, so the login is handed over apart from it."""
-    with Ending(None) as ending:
+    with StopRequest(None) as ending:
         source = RtspSource("rtsp://ann:p%40ss@host:554/door", None, print, ending)
 
     assert source._address == "rtsp://host:554/door"

@@ -9,7 +9,7 @@ import pytest
 from backpack._cli.font import GLYPH_HEIGHT, text_mask
 from backpack._cli.run import EndOfSource
 from backpack._cli.scene import Scene, SceneSource, bounce
-from backpack._cli.stop import Ending
+from backpack._cli.stop import StopRequest
 
 
 def test_things_bounce_between_the_edges() -> None:
@@ -52,7 +52,7 @@ def test_texts_are_drawn_with_square_dots() -> None:
 def test_frames_come_at_the_rate_that_was_asked_for() -> None:
     """The source waits until a frame is due, and no longer than it may."""
     frames: list[Any] = []
-    with Ending(None) as ending:
+    with StopRequest(None) as ending:
         source = SceneSource(64, 48, 1000.0, ending)
         while len(frames) < 20:
             source.read(lambda frame: frames.append(frame.copy()), 0.1)
@@ -66,7 +66,7 @@ def test_frames_come_at_the_rate_that_was_asked_for() -> None:
 
 def test_the_source_ends_when_the_command_is_to() -> None:
     """A wait for the next frame is cut short by the end."""
-    with Ending(0.05) as ending:
+    with StopRequest(0.05) as ending:
         source = SceneSource(64, 48, 0.001, ending)
         source.read(lambda _: None, 30)
         with pytest.raises(EndOfSource):

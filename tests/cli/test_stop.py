@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from backpack._cli.stop import Ending
+from backpack._cli.stop import StopRequest
 from tests.cli.commands import environment
 
 
@@ -17,7 +17,7 @@ from tests.cli.commands import environment
 def test_a_signal_asks_for_the_end(number: signal.Signals) -> None:
     """The first signal ends a wait and asks for the end; the next one would end at once."""
     signal.signal(number, lambda *_: None)
-    with Ending(None) as ending:
+    with StopRequest(None) as ending:
         before = ending.is_due
         timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
         timer.start()
@@ -31,7 +31,7 @@ def test_a_signal_asks_for_the_end(number: signal.Signals) -> None:
 
 _AT_EVERY_LINE = """
 import os, signal, sys
-from backpack._cli.stop import Ending
+from backpack._cli.stop import StopRequest
 from tests.cli.commands import environment
 
 reached = True
@@ -49,7 +49,7 @@ while reached:
             os.kill(os.getpid(), signal.SIGTERM)
         return trace
 
-    with Ending(9) as ending:
+    with StopRequest(9) as ending:
         sys.settrace(trace)
         ending.wait(0.2)
         sys.settrace(None)
@@ -74,7 +74,7 @@ def test_a_signal_may_come_at_any_moment_of_a_wait() -> None:
 def test_ignored_signals_stay_ignored() -> None:
     """Under nohup the command goes on when the terminal closes."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with Ending(None) as ending:
+    with StopRequest(None) as ending:
         os.kill(os.getpid(), signal.SIGHUP)
 
         assert not ending.wait(0.05)
@@ -83,7 +83,7 @@ def test_ignored_signals_stay_ignored() -> None:
 def test_the_time_limit_ends_a_wait() -> None:
     """A wait is no longer than what is left."""
     begin = time.monotonic()
-    with Ending(0.05) as ending:
+    with StopRequest(0.05) as ending:
         assert ending.wait(30)
         assert ending.is_due
 

@@ -72,10 +72,10 @@ def test_every_reader_gets_every_unit_from_its_first_key_frame_on() -> None:
     hub = Hub()
     early, late = Collector(), Collector()
 
-    hub.attach(early)
+    hub.subscribe(early)
     hub.publish(unit(1, key=True))
     hub.publish(unit(2))
-    hub.attach(late)
+    hub.subscribe(late)
     hub.publish(unit(3))
     hub.publish(unit(4, key=True))
     hub.publish(unit(5))
@@ -92,12 +92,12 @@ def test_attaching_twice_gives_one_place() -> None:
     hub = Hub()
     reader = Collector()
 
-    hub.attach(reader)
-    hub.attach(reader)
+    hub.subscribe(reader)
+    hub.subscribe(reader)
     hub.publish(unit(1, key=True))
 
     assert reader.numbers == [1]
-    assert hub.reader_count == 1
+    assert hub.subscriber_count == 1
 
 
 def test_a_reader_that_has_left_gets_nothing() -> None:
@@ -105,14 +105,14 @@ def test_a_reader_that_has_left_gets_nothing() -> None:
     hub = Hub()
     reader, other = Collector(), Collector()
 
-    hub.attach(reader)
+    hub.subscribe(reader)
     hub.publish(unit(1, key=True))
-    hub.detach(reader)
-    hub.detach(other)
+    hub.unsubscribe(reader)
+    hub.unsubscribe(other)
     hub.publish(unit(2))
 
     assert reader.numbers == [1]
-    assert hub.reader_count == 0
+    assert hub.subscriber_count == 0
 
 
 def test_a_reader_that_raises_is_dropped_alone() -> None:
@@ -120,7 +120,7 @@ def test_a_reader_that_raises_is_dropped_alone() -> None:
     hub = Hub()
     before, broken, after = Collector(), Broken(), Collector()
     for reader in (before, broken, after):
-        hub.attach(reader)
+        hub.subscribe(reader)
 
     for number in range(1, 5):
         hub.publish(unit(number, key=number == 1))
@@ -128,16 +128,16 @@ def test_a_reader_that_raises_is_dropped_alone() -> None:
     assert before.numbers == after.numbers == [1, 2, 3, 4]
     assert broken.numbers == [1, 2]
     assert [str(error) for error in broken.lost] == ["the disk is full"]
-    assert hub.counters.failed_readers == 1
-    assert hub.reader_count == 2
+    assert hub.counters.failed_subscribers == 1
+    assert hub.subscriber_count == 2
 
 
 def test_a_reader_that_fails_at_being_told_harms_nobody() -> None:
     """Publishing goes on even if a dropped reader's own clean-up raises."""
     hub = Hub()
     broken, healthy = HopelesslyBroken(), Collector()
-    hub.attach(broken)
-    hub.attach(healthy)
+    hub.subscribe(broken)
+    hub.subscribe(healthy)
 
     for number in range(1, 4):
         hub.publish(unit(number, key=number == 1))
@@ -154,7 +154,7 @@ def test_nobody_wants_a_stream_before_the_first_reader() -> None:
     assert not hub.wanted(clock.now_ns)
     assert hub.wanted_until(clock.now_ns) is None
 
-    hub.attach(Collector())
+    hub.subscribe(Collector())
 
     assert hub.wanted(clock.now_ns)
     assert hub.wanted_until(clock.now_ns) is None
@@ -165,13 +165,13 @@ def test_a_stream_stays_wanted_for_a_while_after_the_last_reader_left() -> None:
     clock = Clock()
     hub = Hub(linger_ns=5 * SECOND, clock_ns=clock)
     first, second = Collector(), Collector()
-    hub.attach(first)
-    hub.attach(second)
-    hub.detach(first)
+    hub.subscribe(first)
+    hub.subscribe(second)
+    hub.unsubscribe(first)
     assert hub.wanted_until(clock.now_ns) is None
 
     left_ns = clock.now_ns
-    hub.detach(second)
+    hub.unsubscribe(second)
 
     assert hub.wanted(left_ns + 5 * SECOND - 1)
     assert hub.wanted_until(left_ns) == left_ns + 5 * SECOND
@@ -184,9 +184,9 @@ def test_a_reader_that_comes_back_ends_the_lingering() -> None:
     clock = Clock()
     hub = Hub(clock_ns=clock)
     reader = Collector()
-    hub.attach(reader)
-    hub.detach(reader)
-    hub.attach(reader)
+    hub.subscribe(reader)
+    hub.unsubscribe(reader)
+    hub.subscribe(reader)
 
     assert hub.wanted(clock.now_ns + 3600 * SECOND)
     assert hub.wanted_until(clock.now_ns) is None
@@ -196,7 +196,7 @@ def test_the_last_reader_that_fails_leaves_like_any_other() -> None:
     """Lingering starts as well when the last reader was dropped."""
     clock = Clock()
     hub = Hub(clock_ns=clock)
-    hub.attach(Broken())
+    hub.subscribe(Broken())
     hub.publish(unit(1, key=True))
     hub.publish(unit(2))
 
@@ -206,10 +206,10 @@ def test_the_last_reader_that_fails_leaves_like_any_other() -> None:
 def test_a_newcomer_asks_for_a_picture_and_a_key_frame_once() -> None:
     """Attaching asks for both, and each is taken once."""
     hub = Hub()
-    hub.attach(Collector())
+    hub.subscribe(Collector())
 
-    assert hub.take_newcomer()
-    assert not hub.take_newcomer()
+    assert hub.take_new_viewer()
+    assert not hub.take_new_viewer()
     assert hub.take_key_request(0)
     assert not hub.take_key_request(10 * SECOND)
 
@@ -217,16 +217,16 @@ def test_a_newcomer_asks_for_a_picture_and_a_key_frame_once() -> None:
 def test_a_reader_without_repeats_does_not_ask_for_a_repeat() -> None:
     """A recorder's arrival repeats no picture, but asks for a key frame."""
     hub = Hub()
-    hub.attach(Collector(takes_repeats=False))
+    hub.subscribe(Collector(takes_repeats=False))
 
-    assert not hub.take_newcomer()
+    assert not hub.take_new_viewer()
     assert hub.take_key_request(0)
 
 
 def test_who_comes_right_after_somebody_else_gets_a_key_frame_at_once() -> None:
     """One key frame more than two a second may be made; the next waits, and its time is told."""
     hub = Hub()
-    hub.attach(Collector())
+    hub.subscribe(Collector())
     due = [hub.next_key_request_ns, hub.take_key_request(7 * SECOND), hub.next_key_request_ns]
     assert due == [0, True, None]
 
@@ -244,7 +244,7 @@ def test_who_comes_right_after_somebody_else_gets_a_key_frame_at_once() -> None:
 def test_many_requests_in_ten_seconds_make_one_and_twenty_key_frames() -> None:
     """However often it is asked for, two a second are made, and one more."""
     hub = Hub()
-    hub.attach(Collector())
+    hub.subscribe(Collector())
     made = 0
 
     for now_ns in range(0, 10 * SECOND, SECOND // 1000):
@@ -257,7 +257,7 @@ def test_many_requests_in_ten_seconds_make_one_and_twenty_key_frames() -> None:
 def test_a_key_frame_that_comes_anyway_answers_the_request() -> None:
     """A published key frame leaves nothing to ask for."""
     hub = Hub()
-    hub.attach(Collector())
+    hub.subscribe(Collector())
 
     hub.publish(unit(1, key=True))
 
@@ -270,19 +270,19 @@ def test_without_readers_no_key_frame_is_asked_for() -> None:
     reader = Collector()
     hub.request_key_frame()
     hub.request_picture()
-    hub.attach(reader)
-    hub.detach(reader)
+    hub.subscribe(reader)
+    hub.unsubscribe(reader)
 
     assert hub.next_key_request_ns is None
-    assert not hub.take_newcomer()
+    assert not hub.take_new_viewer()
 
 
 def test_repeats_are_kept_from_readers_that_refuse_them() -> None:
     """A recorder gets put frames only, and goes on at a key frame after a repeat."""
     hub = Hub()
     viewer, recorder = Collector(), Collector(takes_repeats=False)
-    hub.attach(viewer)
-    hub.attach(recorder)
+    hub.subscribe(viewer)
+    hub.subscribe(recorder)
 
     hub.publish(unit(1, key=True))
     hub.publish(unit(1, repeat=True))
@@ -297,7 +297,7 @@ def test_repeats_are_kept_from_readers_that_refuse_them() -> None:
 def test_a_picture_that_cannot_be_decoded_asks_for_a_key_frame() -> None:
     """A reader that lacks a reference gets a key frame without asking itself."""
     hub = Hub()
-    hub.attach(Collector(takes_repeats=False))
+    hub.subscribe(Collector(takes_repeats=False))
     hub.publish(unit(1, key=True))
     hub.publish(unit(1, repeat=True))
     assert hub.next_key_request_ns is None
@@ -310,7 +310,7 @@ def test_a_picture_that_cannot_be_decoded_asks_for_a_key_frame() -> None:
 def test_a_repeated_key_frame_does_not_answer_a_recorder() -> None:
     """A key frame that a reader refuses leaves its request open."""
     hub = Hub()
-    hub.attach(Collector(takes_repeats=False))
+    hub.subscribe(Collector(takes_repeats=False))
 
     hub.publish(unit(0, key=True, repeat=True))
 
@@ -323,9 +323,9 @@ def test_the_hub_knows_whether_somebody_refuses_repeats() -> None:
     recorder = Collector(takes_repeats=False)
     told = []
     for reader in (Collector(), recorder):
-        hub.attach(reader)
+        hub.subscribe(reader)
         told.append(hub.keeps_no_repeats)
-    hub.detach(recorder)
+    hub.unsubscribe(recorder)
     told.append(hub.keeps_no_repeats)
 
     assert told == [False, True, False]
@@ -342,7 +342,7 @@ def test_every_change_wakes_the_intake() -> None:
         told.clear()
         return count
 
-    hub.attach(reader)
+    hub.subscribe(reader)
     assert wakes() == 1
     hub.request_key_frame()
     assert wakes() == 0
@@ -351,9 +351,9 @@ def test_every_change_wakes_the_intake() -> None:
     assert wakes() == 1
     hub.request_picture()
     assert wakes() == 1
-    hub.detach(reader)
+    hub.unsubscribe(reader)
     assert wakes() == 1
-    hub.attach(Broken())
+    hub.subscribe(Broken())
     hub.publish(unit(2, key=True))
     told.clear()
     hub.publish(unit(3))
@@ -368,11 +368,11 @@ def test_a_reader_may_call_the_hub_while_it_is_given_a_unit() -> None:
         def push(self, unit: AccessUnit) -> None:
             super().push(unit)
             hub.request_key_frame()
-            hub.detach(self)
+            hub.unsubscribe(self)
 
     leaver, other = Leaver(), Collector()
-    hub.attach(leaver)
-    hub.attach(other)
+    hub.subscribe(leaver)
+    hub.subscribe(other)
 
     hub.publish(unit(1, key=True))
     hub.publish(unit(2))
@@ -386,15 +386,15 @@ def test_readers_come_and_go_from_many_threads_while_it_publishes(repeat: bool) 
     """Whoever stays misses nothing, whoever comes and goes upsets nobody."""
     hub = Hub()
     steady = Collector()
-    hub.attach(steady)
+    hub.subscribe(steady)
     stop = threading.Event()
 
     def come_and_go() -> None:
         while not stop.is_set():
             reader = Collector(takes_repeats=not repeat)
-            hub.attach(reader)
+            hub.subscribe(reader)
             hub.request_key_frame()
-            hub.detach(reader)
+            hub.unsubscribe(reader)
 
     threads = [threading.Thread(target=come_and_go) for _ in range(4)]
     for thread in threads:
@@ -406,4 +406,4 @@ def test_readers_come_and_go_from_many_threads_while_it_publishes(repeat: bool) 
         thread.join(10)
 
     assert steady.numbers == list(range(1, 2001))
-    assert hub.reader_count == 1
+    assert hub.subscriber_count == 1

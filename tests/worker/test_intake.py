@@ -65,7 +65,7 @@ class Rig:
             StreamSettings(**{"linger_seconds": 0.0, **settings}),
             passed_over=self.passed_over,
             on_ready=self.answers.append,
-            on_news=self._count_news,
+            on_stats_changed=self._count_news,
         )
         self.writer: RingWriter | None = None
 
@@ -92,7 +92,7 @@ class Rig:
     def watch(self, *, takes_repeats: bool = True) -> Viewer:
         """Come to watch."""
         viewer = Viewer(takes_repeats=takes_repeats)
-        self.stream.hub.attach(viewer)
+        self.stream.hub.subscribe(viewer)
         return viewer
 
     def close(self) -> None:
@@ -209,7 +209,7 @@ def test_the_last_frame_is_what_a_newcomer_sees(rig: Rig) -> None:
     rig.put(age_ns=100_000_000)
     viewer = rig.watch()
     assert not wait_for(lambda: viewer.units)[0].repeat
-    rig.stream.hub.detach(viewer)
+    rig.stream.hub.unsubscribe(viewer)
     wait_for(lambda: not rig.stream.is_wanted)
 
     number = rig.put(age_ns=60 * SECOND)
@@ -513,7 +513,7 @@ def test_a_stream_that_nobody_watches_has_no_rate(
     monkeypatch.setattr("backpack._worker.encoding.meter._WINDOW_NS", 600 * SECOND)
     viewer = rig.watch()
     wait_for(lambda: rig.put() and rig.stream.numbers()["fps"] > 0)
-    rig.stream.hub.detach(viewer)
+    rig.stream.hub.unsubscribe(viewer)
     wait_for(lambda: not rig.stream.is_wanted and rig.stream.numbers()["encoder"] is None)
     wait_for(lambda: rig.stream.numbers()["fps"] == rig.stream.numbers()["bitrate_kbps"] == 0)
 
@@ -564,7 +564,7 @@ def test_after_the_last_viewer_the_encoder_goes(rig: Rig) -> None:
         viewer = rig.watch()
         wait_for(lambda viewer=viewer: viewer.units)
         wait_for(lambda: rig.writer and rig.writer.wanted)
-        rig.stream.hub.detach(viewer)
+        rig.stream.hub.unsubscribe(viewer)
         wait_for(lambda: not rig.writer or not rig.writer.wanted)
         wait_for(lambda: rig.stream.numbers()["encoder"] is None)
 
@@ -576,12 +576,12 @@ def test_a_viewer_who_comes_back_finds_the_encoder_running(rig: Rig) -> None:
     rig.put()
     wait_for(viewer.put_frames)
     encoder = rig.stream._feeder._encoder
-    rig.stream.hub.detach(viewer)
+    rig.stream.hub.unsubscribe(viewer)
     assert rig.stream.is_wanted
     again = rig.watch()
     wait_for(lambda: again.units)
     assert rig.stream._feeder._encoder is encoder
-    rig.stream.hub.detach(again)
+    rig.stream.hub.unsubscribe(again)
     wait_for(lambda: rig.stream._feeder._encoder is None)
     assert not rig.stream.is_wanted
 

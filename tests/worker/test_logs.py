@@ -64,7 +64,7 @@ def test_what_matters_is_written_where_the_application_has_gone(
     ours.close()
     handler = LogHandler(theirs, pipe[1])
     handler.emit(record(logging.WARNING, "nobody knows yet that it has gone"))
-    handler.orphaned()
+    handler.on_app_exit()
     handler.emit(record(logging.INFO, "by the way"))
     handler.emit(record(logging.WARNING, "20 frames"))
 
@@ -75,7 +75,7 @@ def test_nobody_has_to_read_it(channels: tuple[Channel, Channel], pipe: tuple[in
     """A standard error that is full, closed or was never there holds nothing up."""
     long = record(logging.ERROR, "x" * 3000)
     handler = LogHandler(channels[1], pipe[1])
-    handler.orphaned()
+    handler.on_app_exit()
     for _ in range(100):
         handler.emit(long)
     assert len(os.read(pipe[0], 1 << 20)) > 3000
@@ -83,6 +83,6 @@ def test_nobody_has_to_read_it(channels: tuple[Channel, Channel], pipe: tuple[in
     os.close(reading)
     for stderr in (writing, None):
         handler = LogHandler(channels[1], stderr)
-        handler.orphaned()
+        handler.on_app_exit()
         handler.emit(long)
     os.close(writing)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from backpack._ipc.settings import PixelFormat
-from backpack._worker.placeholder import _BACKGROUND, _GLYPHS, _INK, Card
+from backpack._worker.placeholder import _BACKGROUND, _GLYPHS, _INK, Placeholder
 
 
-def seen(card: Card) -> np.ndarray:
+def seen(card: Placeholder) -> np.ndarray:
     """Look at a card's pixels."""
     picture = card.picture
     assert picture.pixel_format is PixelFormat.GRAY
@@ -37,7 +37,7 @@ def read(pixels: np.ndarray) -> str:
 )
 def test_the_card_can_be_read(size: tuple[int, int]) -> None:
     """Its text is there at every size that has room for it, scaled and centred."""
-    pixels = seen(Card(*size))
+    pixels = seen(Placeholder(*size))
     rows, columns = np.nonzero(pixels == _INK)
 
     assert pixels.shape == (size[1], size[0])
@@ -50,14 +50,14 @@ def test_the_card_can_be_read(size: tuple[int, int]) -> None:
 
 def test_the_text_is_as_wide_as_looks_good() -> None:
     """Half of a usual card is text."""
-    _, columns = np.nonzero(seen(Card(1920, 1080)) == _INK)
+    _, columns = np.nonzero(seen(Placeholder(1920, 1080)) == _INK)
     assert 0.45 <= (columns.max() - columns.min()) / 1920 <= 0.6
 
 
 @pytest.mark.parametrize("size", [(16, 16), (100, 100), (107, 6)])
 def test_a_card_without_room_is_plain(size: tuple[int, int]) -> None:
     """Where no text fits there is none."""
-    assert (seen(Card(*size)) == _BACKGROUND).all()
+    assert (seen(Placeholder(*size)) == _BACKGROUND).all()
 
 
 def test_every_letter_can_be_told_from_the_others() -> None:

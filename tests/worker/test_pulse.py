@@ -135,7 +135,7 @@ def spin(self):
     print("spinning", flush=True)
     while True:
         pass
-streamer.Streamer.run = spin
+streamer.Worker.run = spin
 main(sys.argv[1:])
 '''
 child = subprocess.Popen(

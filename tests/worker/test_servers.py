@@ -9,7 +9,7 @@ import pytest
 from backpack._ipc.messages import OpenServer
 from backpack._media.hub import Hub
 from backpack._outputs.rtsp.worker.mount import Mount
-from backpack._worker.servers import ServerBoard
+from backpack._worker.servers import WorkerServers
 from tests.clients import RawClient
 from tests.streams import main_loop, source_of
 from tests.waiting import wait_for
@@ -26,7 +26,7 @@ class Board:
 
     def __init__(self, loop: MainLoop) -> None:
         self.loop = loop
-        self.board = loop.call(ServerBoard, lambda: None)
+        self.board = loop.call(WorkerServers, lambda: None)
         self.ports: dict[int, int] = {}
         self.failures: dict[int, str] = {}
 

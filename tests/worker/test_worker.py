@@ -9,7 +9,7 @@ from backpack._media.hub import Hub
 from backpack._outputs.gst.worker.stream import GstOutput
 from backpack._outputs.kvs.worker.kvssink.output import KVSSinkOutput
 from backpack._worker.outputs import open_outputs
-from backpack._worker.servers import ServerBoard
+from backpack._worker.servers import WorkerServers
 from backpack.errors import OutputError
 from backpack.push import GstSink
 from backpack.spyglass import SpyGlass
@@ -51,7 +51,7 @@ def test_an_output_that_nobody_thought_would_fail_is_an_error_of_the_start() -> 
 
 def open_all(descriptions: list[dict[str, Any]], hub: Hub, **settings: Any) -> list[WorkerOutput]:
     """Open outputs as the streaming process does."""
-    board = ServerBoard(lambda: None)
+    board = WorkerServers(lambda: None)
     return open_outputs(
         descriptions, lambda _place: source_of(hub), board, StreamSettings(**settings)
     )
@@ -97,5 +97,5 @@ def test_an_output_that_opens_halfway_is_closed(monkeypatch: pytest.MonkeyPatch)
         open_all([watcher().describe()] * 2, hub)
 
     assert len(opened) == 2
-    assert hub.reader_count == 0
+    assert hub.subscriber_count == 0
     assert not any(one.viewers for one in opened)

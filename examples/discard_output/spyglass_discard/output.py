@@ -29,7 +29,7 @@ class DiscardOutput:
         """Return what the other side needs, as JSON would take it; ``kind`` is the scheme."""
         return {"kind": "discard", "name": self.name}
 
-    def hold(self) -> None:
+    def acquire(self) -> None:
         """Open what the output needs here before the stream starts: nothing."""
 
     def release(self) -> None:
@@ -41,15 +41,15 @@ class DiscardOutput:
 
     # An output whose two sides talk to each other has these four methods as well.
 
-    def connect(self, say: Callable[[dict[str, Any]], None]) -> None:
+    def connect(self, send: Callable[[dict[str, Any]], None]) -> None:
         """Take the line to the other side. Called before each opening of the stream."""
-        say({"hello": self.name})
+        send({"hello": self.name})
 
-    def hear(self, body: dict[str, Any]) -> None:
+    def on_message(self, body: dict[str, Any]) -> None:
         """Handle a message from the other side. Must not block."""
         self._greeting = body
 
-    def went_away(self, told: Mapping[str, Any]) -> None:
+    def on_worker_exit(self, told: Mapping[str, Any]) -> None:
         """Note that the other side has gone with the streaming process."""
 
     def numbers(self) -> dict[str, Any]:

@@ -59,12 +59,12 @@ class StreamNumbers:
         return self._report["width"], self._report["height"]
 
     def numbers(self) -> dict[str, Any]:
-        """Give everything under the names of `Stats`."""
+        """Return everything under the names of `Stats`."""
         counted = {name: self._carried[name] + self._report.get(name, 0) for name in _COUNTERS}
         return {**self._report, **counted}
 
     def outputs(self, count: int) -> list[dict[str, Any]]:
-        """Give what each output tells, with what it has counted in earlier processes."""
+        """Return what each output tells, with what it has counted in earlier processes."""
         told = [*self._report.get("outputs", []), *({} for _ in range(count))][:count]
         return [
             {

@@ -19,21 +19,21 @@ class Blame:
     """
 
     def __init__(self) -> None:
-        # Encoders at work, by tenant.
+        # Encoders at work, by resource.
         self._at_work: dict[int, str | None] = {}
         self._crashes: collections.Counter[str] = collections.Counter()
 
     @property
     def passed_over(self) -> list[str]:
-        """Give the encoders that the next streaming process is not to take."""
+        """The encoders that the next streaming process is not to take."""
         return [name for name, crashes in self._crashes.items() if crashes > _CRASHES_FORGIVEN]
 
     def note(self, tenant_id: int, encoder: str | None) -> None:
-        """Note what encodes for a tenant; None: nothing does."""
+        """Note what encodes for a resource; None: nothing does."""
         self._at_work[tenant_id] = encoder
 
     def forget(self, tenant_id: int) -> None:
-        """Forget a tenant that has gone."""
+        """Forget a resource that has gone."""
         self._at_work.pop(tenant_id, None)
 
     def start_anew(self) -> None:

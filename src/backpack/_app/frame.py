@@ -22,7 +22,7 @@ _TAKEN = (
 
 def check_frame(frame: Any) -> PixelFormat:  # noqa: ANN401 - anything may be put
     """
-    Tell how the pixels of a frame lie.
+    Return how the pixels of a frame lie.
 
     Args:
         frame: What was put. Any strides, writable or not.
@@ -56,7 +56,7 @@ def check_frame(frame: Any) -> PixelFormat:  # noqa: ANN401 - anything may be pu
 
 
 def as_pixels(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give the frame as (height, width) or (height, width, channels > 1); no copy."""
+    """Return the frame as (height, width) or (height, width, channels > 1); no copy."""
     return frame[:, :, 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame  # noqa: PLR2004
 
 

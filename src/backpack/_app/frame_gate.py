@@ -24,7 +24,7 @@ class Verdict(enum.Enum):
     NOT_DUE = enum.auto()
 
 
-class Gate:
+class FrameGate:
     """
     Let frames pass on a schedule, not by their distance.
 

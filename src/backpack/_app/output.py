@@ -25,49 +25,49 @@ class Output(Protocol):
     """
 
     def describe(self) -> dict[str, Any]:
-        """Give what the streaming process needs to open it, as JSON would take it."""
+        """Return what the streaming process needs to open it, as JSON would take it."""
 
-    def hold(self) -> None:
-        """Open what the output stands on (its server), before the stream starts."""
+    def acquire(self) -> None:
+        """Open what the output needs here, such as its server, before the stream starts."""
 
     def release(self) -> None:
-        """Close what `hold` has opened, after the stream has stopped."""
+        """Close what `acquire` has opened, after the stream has stopped."""
 
     def urls(self) -> list[str]:
-        """Give the addresses at which it can be watched."""
+        """Return the addresses at which it can be watched."""
 
 
 @runtime_checkable
-class Correspondent(Output, Protocol):
-    """An output whose two ends, here and in the streaming process, talk to each other."""
+class TwoWayOutput(Output, Protocol):
+    """An output whose two sides, here and in the streaming process, send each other messages."""
 
     deliver_seconds: float
-    """How long a stop may take at least: it delivers to somebody far away."""
+    """How long a stop may take at least: it delivers to a remote service."""
 
-    def connect(self, say: Callable[[dict[str, Any]], None]) -> None:
+    def connect(self, send: Callable[[dict[str, Any]], None]) -> None:
         """
-        Take the line to the other end, before each opening of the stream.
+        Set up sending to the other side, before each opening of the stream.
 
         Args:
-            say: May be called on any thread. What is said while the other
-                end is away is lost.
+            send: Sends a message. Any thread. A message that is sent while the
+                other side is away is lost.
 
         """
 
-    def hear(self, body: dict[str, Any]) -> None:
-        """Take what the other end says. On the supervisor's thread; must not wait."""
+    def on_message(self, body: dict[str, Any]) -> None:
+        """Handle a message of the other side. Supervisor's thread; must not block."""
 
-    def went_away(self, told: Mapping[str, Any]) -> None:
+    def on_worker_exit(self, told: Mapping[str, Any]) -> None:
         """
-        Learn that the other end has gone with the streaming process.
+        Handle that the other side has gone with the streaming process.
 
         Args:
-            told: What it told of itself last.
+            told: The last numbers that it reported.
 
         """
 
     def numbers(self) -> dict[str, Any]:
-        """Give what this end knows, to be told with what the other one counts. Never waits."""
+        """Return what this side knows, for the statistics. Does not block."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def scheme_of(url: str) -> str:
 
 
 def mask(url: str) -> str:
-    """Give a URL with its password hidden, fit for logs and errors."""
+    """Return a URL with its password hidden, fit for logs and errors."""
     head, separator, rest = url.partition("://")
     # The last "@" of all: a password with a slash in it is wrong, but secret.
     login, at, place = rest.rpartition("@")

@@ -50,14 +50,14 @@ class Pulse:
         self.silent_seconds = 0.0
 
     def started(self, now: float) -> None:
-        """Learn that it has started, and answers from now on."""
+        """Called when it has started, and answers from now on."""
         self._is_starting = self._is_due = False
         self._bar = ANSWER_SECONDS
         self._next_ping = now
         self.heard(now)
 
     def heard(self, now: float) -> None:
-        """Learn that it has sent something: whatever it is, it runs."""
+        """Called when it has sent something: whatever it is, it runs."""
         self._counted_to = now
         self.silent_seconds = 0.0
 
@@ -94,7 +94,7 @@ class Pulse:
         self._counted_to = now
 
     def verdict(self) -> str:
-        """Say what keeps it from answering, as the rest of a sentence; empty if nothing does."""
+        """Return what keeps it from answering, as the rest of a sentence; empty if nothing does."""
         if self.silent_seconds >= self._bar:
             if self._is_starting:
                 return f"did not start within {self._bar:.0f} s"
@@ -109,5 +109,5 @@ class Pulse:
         self.heard(now)
 
     def wait_seconds(self, now: float) -> float:
-        """Tell how long there is nothing to do."""
+        """Return how long there is nothing to do."""
         return LOOK_SECONDS if self._is_due else max(0.0, self._next_ping - now)

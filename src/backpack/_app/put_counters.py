@@ -22,7 +22,7 @@ class Outcome(enum.IntEnum):
     STALE = 5
 
 
-class Tally:
+class PutCounters:
     """Keep the counters of one SpyGlass. Not thread-safe: used under its lock."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Tally:
             self._total_ns += total_ns
 
     def numbers(self) -> dict[str, Any]:
-        """Give counters and durations under the names of `Stats`."""
+        """Return counters and durations under the names of `Stats`."""
         recent = sorted(self._recent_ns[: min(self._puts, _RECENT)]) or [0]
         last = len(recent) - 1
         return {

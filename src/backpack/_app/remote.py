@@ -7,8 +7,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from backpack._app.notices import notify
+from backpack._app.resource import new_id
 from backpack._app.shared_supervisor import shared_supervisor
-from backpack._app.tenant import new_id
 from backpack._ipc.messages import (
     Closed,
     Failed,
@@ -36,9 +36,9 @@ OPEN_SECONDS = 10.0
 """How long opening waits for the streaming process; what takes longer goes on without it."""
 
 
-class Tenancy:
+class RemoteHandle:
     """
-    Be a tenant of the streaming process on behalf of a SpyGlass or a server.
+    A resource of the streaming process on behalf of a SpyGlass or a server.
 
     `open`, `send` and `close` may be called from any thread. The callbacks
     come on the supervisor's thread.
@@ -157,7 +157,7 @@ class Tenancy:
     # --- on the supervisor's thread ------------------------------------------
 
     def opening(self) -> Sequence[tuple[Message, Sequence[int]]]:
-        """Give the messages that open it anew."""
+        """Return the messages that open it anew."""
         return self._opening(self.id)
 
     def handle(self, message: Opened | Failed | Closed | StreamReport | FromOutput) -> None:
@@ -178,8 +178,8 @@ class Tenancy:
         elif self._on_report is not None:
             self._on_report(message)
 
-    def went_away(self, error: BackpackError | None) -> None:
-        """Learn that the streaming process has gone."""
+    def on_worker_exit(self, error: BackpackError | None) -> None:
+        """Called when the streaming process has gone."""
         if error is None:
             self._on_lost(None)
         else:
@@ -193,7 +193,7 @@ class Tenancy:
             self._changed.notify_all()
 
     def _raises(self, error: BackpackError) -> bool:
-        """Tell whether somebody waits for us whom the error will be raised to."""
+        """Return whether somebody waits for us whom the error will be raised to."""
         with self._changed:
             waits = self._is_awaited and self._answer is None
             return waits and (self._is_required or not _is_weather(error))
@@ -212,5 +212,5 @@ class Tenancy:
 
 
 def _is_weather(error: BackpackError) -> bool:
-    """Tell what may pass, such as a missing Python, from a mistake in what was asked."""
+    """Return whether an error may pass by itself, unlike a mistake in what was asked."""
     return isinstance(error, (MissingDependencyError, ShortageError, StateError))

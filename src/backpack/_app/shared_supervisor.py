@@ -13,7 +13,7 @@ _shared_lock = threading.Lock()
 
 
 def shared_supervisor() -> Supervisor:
-    """Give the supervisor of this process; a forked child gets one of its own."""
+    """Return the supervisor of this process; a forked child gets one of its own."""
     global _shared  # noqa: PLW0603 - one a process is the point
     with _shared_lock:
         if _shared is None:

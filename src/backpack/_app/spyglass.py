@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from backpack._app.counters import as_stats
-from backpack._app.output import Correspondent, OutputOptions, as_output, report_failures
+from backpack._app.output import OutputOptions, TwoWayOutput, as_output, report_failures
 from backpack._app.predecessor import (
     PIPELINE,
     USE_LAST_VALUE,
@@ -195,7 +195,7 @@ class SpyGlass(OldNames):
                 return
             with contextlib.ExitStack() as undo:
                 for output in self._outputs:
-                    output.hold()
+                    output.acquire()
                     undo.callback(output.release)
                 report_failures(self._outputs)
                 self._stream.open(
@@ -243,8 +243,8 @@ class SpyGlass(OldNames):
         self._stream.leave_block(self.stop_streaming)
 
     def _deliver_seconds(self) -> list[float]:
-        """Give how long each output that sends far away asks for."""
-        return [one.deliver_seconds for one in self._outputs if isinstance(one, Correspondent)]
+        """Return how long each output that sends far away asks for."""
+        return [one.deliver_seconds for one in self._outputs if isinstance(one, TwoWayOutput)]
 
     def _stop(self, timeout: float) -> None:
         if not self._stream.is_open:

@@ -81,7 +81,7 @@ def next_state(state: State, event: Event) -> State:
     return _TABLE.get((state, event), state)
 
 
-class Course:
+class StateMachine:
     """
     Keep the state of one SpyGlass, why it is in it, and what is to be logged of its changes.
 
@@ -106,7 +106,7 @@ class Course:
         self.reason = reason
 
     def take_changes(self) -> list[str]:
-        """Give the changes that were not given before, oldest first, each to one caller."""
+        """Return the changes that were not given before, oldest first, each to one caller."""
         changes: list[str] = []
         # Until there is none, for another thread may be quicker.
         with contextlib.suppress(IndexError):

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from backpack._app.counters import StreamNumbers
 from backpack._app.notices import notify
-from backpack._app.output import Correspondent
+from backpack._app.output import TwoWayOutput
 from backpack._app.put_counters import Outcome
 from backpack._app.rate_cap import RateCap
-from backpack._app.remote import Tenancy
-from backpack._app.state import ACCEPTING, Course, Event, State
+from backpack._app.remote import RemoteHandle
+from backpack._app.state import ACCEPTING, Event, State, StateMachine
 from backpack._ipc.child import cpu_seconds
 from backpack._ipc.messages import AttachRing, CloseStream, OpenStream, ToOutput
 from backpack._registry import location_of
@@ -73,14 +73,14 @@ class RemoteStream:
         self._talking = {
             place: output
             for place, output in enumerate(outputs)
-            if isinstance(output, Correspondent)
+            if isinstance(output, TwoWayOutput)
         }
         self._logger = logger
         # Guards everything below. Held for moments only; taken before the
         # lock of the frame writer where both are.
         self._lock = threading.Lock()
-        self._course = Course(reason)
-        self._tenancy: Tenancy | None = None
+        self._machine = StateMachine(reason)
+        self._remote: RemoteHandle | None = None
         self._numbers = StreamNumbers()
         # None: the rate was chosen.
         self._cap: RateCap | None = None
@@ -94,8 +94,8 @@ class RemoteStream:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it is open, or being opened."""
-        return self._tenancy is not None
+        """Whether it is open, or being opened."""
+        return self._remote is not None
 
     def open(
         self,
@@ -106,13 +106,13 @@ class RemoteStream:
         gst_log_level: str | None,
     ) -> None:
         """
-        Become a tenant of the streaming process, and wait for its answer.
+        Become a resource of the streaming process, and wait for its answer.
 
         Raises:
             BackpackError: What keeps the stream from opening; it is closed.
 
         """
-        tenancy = Tenancy(
+        remote = RemoteHandle(
             opening=lambda number: self._opening(number, settings),
             on_opened=self._on_opened,
             on_failed=self._on_failed,
@@ -120,19 +120,19 @@ class RemoteStream:
             on_report=self._on_report,
             on_word=self._on_word,
         )
-        supervisor = tenancy.supervisor
+        supervisor = remote.supervisor
         supervisor.gst_log_file = gst_log_file or supervisor.gst_log_file
         supervisor.gst_log_level = gst_log_level or supervisor.gst_log_level
-        self._frames.open(settings.max_fps, lambda fds: tenancy.send(AttachRing(tenancy.id), fds))
+        self._frames.open(settings.max_fps, lambda fds: remote.send(AttachRing(remote.id), fds))
         with self._lock:
-            self._tenancy = tenancy
+            self._remote = remote
             self._numbers = StreamNumbers()
             self._cap = None if settings.fps is not None else RateCap(settings.max_fps)
             self._error = None
             self._enter(Event.START)
         self._log_changes()
         try:
-            tenancy.open(required=required)
+            remote.open(required=required)
         except BaseException as error:
             self._error = str(error) or None
             # Waited for: the next start must find the paths free again.
@@ -141,27 +141,27 @@ class RemoteStream:
 
     def give_up(self) -> None:
         """Let an `open` that waits on another thread return."""
-        tenancy = self._tenancy
-        if tenancy is not None:
-            tenancy.give_up()
+        remote = self._remote
+        if remote is not None:
+            remote.give_up()
 
     def close(self, timeout: float) -> None:
         """Deliver what was put before, and say goodbye. Does nothing where it is not open."""
-        tenancy = self._tenancy
-        if tenancy is None:
+        remote = self._remote
+        if remote is None:
             return
         with self._lock:
             # Before the goodbye, so that no frame comes after it.
             self._enter(Event.STOP)
         self._log_changes()
-        goodbye = CloseStream(tenancy.id, min(DRAIN_SECONDS, timeout), timeout)
+        goodbye = CloseStream(remote.id, min(DRAIN_SECONDS, timeout), timeout)
         # Outputs that deliver for so long still have to say how it went.
         patience = timeout + TELL_SECONDS if self._talking and timeout else timeout
-        if not tenancy.close(goodbye, patience) and timeout:
-            why = _SILENT if tenancy.supervisor.is_silent else "."
+        if not remote.close(goodbye, patience) and timeout:
+            why = _SILENT if remote.supervisor.is_silent else "."
             self._logger.warning("The stream was not closed within %.1f s%s", timeout, why)
         with self._lock:
-            self._tenancy = None
+            self._remote = None
             self._numbers.rest()
         self._frames.close()
 
@@ -185,20 +185,20 @@ class RemoteStream:
         # A lock that another thread held at the fork would be held for ever.
         self._lock = threading.Lock()
         self._blocks_lock = threading.RLock()
-        self._course = Course("This is the copy of a SpyGlass in a forked process.")
-        self._tenancy = None
+        self._machine = StateMachine("This is the copy of a SpyGlass in a forked process.")
+        self._remote = None
         self._frames.become_forked_copy()
 
     # --- what happens ----------------------------------------------------------
 
     def note_frame(self) -> None:
-        """Learn that a frame was put; logged later, since who puts waits for no log."""
+        """Called when a frame was put; logged later, since who puts waits for no log."""
         with self._lock:
-            tenancy = self._tenancy
+            remote = self._remote
             if self._frames.has_frame:
                 self._enter(Event.FRAME)
-        if tenancy is not None:
-            tenancy.supervisor.later(self._log_changes)
+        if remote is not None:
+            remote.supervisor.later(self._log_changes)
 
     def _opening(
         self, number: int, settings: StreamSettings
@@ -243,15 +243,15 @@ class RemoteStream:
             self._fail(error)
             return
         told = self._numbers.outputs(len(self._outputs))
-        tenancy = self._tenancy
-        loss = tenancy.supervisor.loss if tenancy is not None else ""
+        remote = self._remote
+        loss = remote.supervisor.loss if remote is not None else ""
         reason = loss or "The streaming process is being started again."
         with self._lock:
             self._enter(Event.AWAY, reason)
             self._frames.forget_reader()
             self._numbers.carry_over()
         for place, output in self._talking.items():
-            output.went_away(told[place])
+            output.on_worker_exit(told[place])
         self._log_changes()
 
     def _on_report(self, message: StreamReport) -> None:
@@ -266,23 +266,23 @@ class RemoteStream:
                 notify(self._logger, logging.INFO, _CAPPED.format(rate=rate))
 
     def _say(self, place: int, body: dict[str, Any]) -> None:
-        tenancy = self._tenancy
-        if tenancy is not None:
-            tenancy.send(ToOutput(tenancy.id, place, body))
+        remote = self._remote
+        if remote is not None:
+            remote.send(ToOutput(remote.id, place, body))
 
     def _on_word(self, message: FromOutput) -> None:
         output = self._talking.get(message.output)
         if output is not None:
-            output.hear(message.body)
+            output.on_message(message.body)
 
     def _enter(self, event: Event, reason: str = "") -> None:
         """Go to the state that an event leads to. Called with the lock held."""
-        self._course.enter(event, reason)
-        self._frames.refuse(_refusal(self._course.state))
+        self._machine.enter(event, reason)
+        self._frames.refuse(_refusal(self._machine.state))
 
     def _log_changes(self) -> None:
         """Log the changes of state. Called without the lock: a slow log must not hold it."""
-        for change in self._course.take_changes():
+        for change in self._machine.take_changes():
             self._logger.info("%s", change)
 
     # --- what can be asked -----------------------------------------------------
@@ -290,12 +290,12 @@ class RemoteStream:
     @property
     def state(self) -> State:
         """The state."""
-        return self._course.state
+        return self._machine.state
 
     @property
     def reason(self) -> str:
         """Why it is in that state, or what keeps an output from delivering; empty if neither."""
-        course = self._course
+        course = self._machine
         trouble = self._error or self._frames.error or ""
         return course.reason or (trouble if course.state in ACCEPTING else "")
 
@@ -308,29 +308,29 @@ class RemoteStream:
         return (settings.width, settings.height) if size is None else settings.video_size(*size)
 
     def numbers(self) -> dict[str, Any]:
-        """Give what was told and counted, under the names of `Stats`."""
+        """Return what was told and counted, under the names of `Stats`."""
         with self._lock:
             numbers = {
                 **self._numbers.numbers(),
                 **self._frames.numbers(),
-                "state": self._course.state.name,
+                "state": self._machine.state.name,
                 "reason": self.reason,
                 "error": self._error or self._frames.error,
             }
             told = self._numbers.outputs(len(self._outputs))
-            tenancy = self._tenancy
+            remote = self._remote
         own = {place: output.numbers() for place, output in self._talking.items()}
         numbers["outputs"] = [{**one, **own.get(place, {})} for place, one in enumerate(told)]
-        if tenancy is not None:
-            pid = tenancy.supervisor.pid
+        if remote is not None:
+            pid = remote.supervisor.pid
             numbers["streamer_pid"] = pid
             numbers["streamer_cpu_seconds"] = (cpu_seconds(pid) if pid else None) or 0.0
-            numbers["starts"] = tenancy.supervisor.starts
+            numbers["starts"] = remote.supervisor.starts
         return numbers
 
 
 def _refusal(state: State) -> Outcome | None:
-    """Say what becomes of frames in a state in which none are handed over."""
+    """Return what becomes of frames in a state in which none are handed over."""
     if state in ACCEPTING:
         return None
     return Outcome.STOPPED if state is State.STOPPED else Outcome.AWAY

@@ -2,7 +2,7 @@
 Keep one streaming process running for as long as anybody needs it.
 
 All SpyGlass objects and servers of an application share it. Each is a
-*tenant*: it knows the messages that open it, and they are sent again to every
+*resource*: it knows the messages that open it, and they are sent again to every
 streaming process that is started, so that after a crash everything is as it
 was.
 """
@@ -43,12 +43,12 @@ from backpack.errors import BackpackError, MissingDependencyError, error_from_na
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backpack._app.tenant import Tenant
+    from backpack._app.resource import RemoteResource
 
 logger = logging.getLogger("backpack._ipc")
 
 IDLE_SECONDS = 5.0
-"""How long the streaming process outlives its last tenant: a restart costs half a second."""
+"""How long the streaming process outlives its last resource: a restart costs half a second."""
 
 FLUSH_SECONDS = 5.0
 """How long it may take to end."""
@@ -62,7 +62,7 @@ class Supervisor:
     Start the streaming process, restart it with back-off, end it when idle.
 
     Everything here runs on its loop's thread, which lives while there are
-    tenants; the public methods may be called from any thread.
+    resources; the public methods may be called from any thread.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Supervisor:
         self.gst_log_file: str | None = None
         self.gst_log_level: str | None = None
         # From here on the thread's alone; read by others for statistics.
-        self._tenants: dict[int, Tenant] = {}
+        self._resources: dict[int, RemoteResource] = {}
         # Tenants that have said goodbye and are not confirmed yet.
         self._leaving: set[int] = set()
         self._child: StreamingProcess | None = None
@@ -94,41 +94,43 @@ class Supervisor:
 
     @property
     def pid(self) -> int | None:
-        """Give the process id of the streaming process, None while there is none."""
+        """The process id of the streaming process, None while there is none."""
         child = self._child
         return None if child is None else child.pid
 
     @property
     def is_silent(self) -> bool:
-        """Tell whether the streaming process does not answer, and may be hung."""
+        """Whether the streaming process does not answer, and may be hung."""
         vitals = self._vitals
         return vitals is not None and vitals.is_silent
 
-    def open(self, tenant: Tenant) -> None:
-        """Keep a tenant open from now on."""
-        self._loop.post(lambda: self._add(tenant))
+    def open(self, resource: RemoteResource) -> None:
+        """Keep a resource open from now on."""
+        self._loop.post(lambda: self._add(resource))
 
-    def send(self, tenant: Tenant, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send a message of an open tenant, if the streaming process is there."""
+    def send(self, resource: RemoteResource, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send a message of an open resource, if the streaming process is there."""
         copies = [os.dup(fd) for fd in fds]
-        self._loop.post(lambda: self._send(message, copies, to=tenant))
+        self._loop.post(lambda: self._send(message, copies, to=resource))
 
-    def close(self, tenant: Tenant, message: Message, *, then: Callable[[], None]) -> None:
+    def close(
+        self, resource: RemoteResource, message: Message, *, then: Callable[[], None]
+    ) -> None:
         """
-        Let a tenant go, and say goodbye for it.
+        Let a resource go, and say goodbye for it.
 
-        `Closed`, or the loss of the streaming process, ends the tenancy;
+        `Closed`, or the loss of the streaming process, ends the remote;
         ``then`` is called on our thread, once, where there is nothing to wait for.
         """
-        self._loop.post(lambda: self._goodbye(tenant, message, then))
+        self._loop.post(lambda: self._goodbye(resource, message, then))
 
     def later(self, call: Callable[[], None]) -> None:
         """Call on our thread: what may wait, as a log may, and must not hold up the caller."""
         self._loop.post(call)
 
-    def release(self, tenant: Tenant) -> None:
-        """Forget a tenant, whether it said goodbye or not."""
-        self._loop.post(lambda: self._remove(tenant.id))
+    def release(self, resource: RemoteResource) -> None:
+        """Forget a resource, whether it said goodbye or not."""
+        self._loop.post(lambda: self._remove(resource.id))
 
     def shut_down(self, wait_seconds: float = FLUSH_SECONDS) -> None:
         """End the streaming process and the thread, whatever is open."""
@@ -151,7 +153,7 @@ class Supervisor:
 
     def _turn(self) -> float | None:
         self._keep_running(time.monotonic())
-        if not self._tenants and self._child is None:
+        if not self._resources and self._child is None:
             self._forget_pythons()
             return Loop.DONE
         return self._timeout(time.monotonic())
@@ -159,11 +161,11 @@ class Supervisor:
     def _keep_running(self, now: float) -> None:
         """Start, give up on, or end the streaming process, as it is time to."""
         if self._child is None or self._vitals is None:
-            if self._tenants and now >= self._next_start:
+            if self._resources and now >= self._next_start:
                 self._start()
             return
         self._child.tell_left_out()
-        if self._is_ready and not self._tenants and now >= self._idle_since + IDLE_SECONDS:
+        if self._is_ready and not self._resources and now >= self._idle_since + IDLE_SECONDS:
             self._end_child(FLUSH_SECONDS)
             self._forget_pythons()
             return
@@ -177,50 +179,54 @@ class Supervisor:
         if self._child is None or self._vitals is None:
             return max(0.0, self._next_start - now)
         wait = self._vitals.wait_seconds()
-        if self._is_ready and not self._tenants:
+        if self._is_ready and not self._resources:
             wait = min(wait, max(0.0, self._idle_since + IDLE_SECONDS - now))
         # What the socket did not take at once is tried again soon.
         return min(wait, 0.01) if self._child.channel.has_pending else wait
 
-    def _add(self, tenant: Tenant) -> None:
-        self._tenants[tenant.id] = tenant
-        self._leaving.discard(tenant.id)
+    def _add(self, resource: RemoteResource) -> None:
+        self._resources[resource.id] = resource
+        self._leaving.discard(resource.id)
         if self._is_ready:
-            self._open(tenant)
+            self._open(resource)
         elif self._unavailable is not None:
-            tenant.went_away(self._unavailable)
+            resource.on_worker_exit(self._unavailable)
 
     def _remove(self, tenant_id: int) -> None:
         self._leaving.discard(tenant_id)
         self._blame.forget(tenant_id)
-        if self._tenants.pop(tenant_id, None) is not None and not self._tenants:
+        if self._resources.pop(tenant_id, None) is not None and not self._resources:
             self._idle_since = time.monotonic()
 
-    def _goodbye(self, tenant: Tenant, message: Message, then: Callable[[], None]) -> None:
-        is_open = tenant.id in self._tenants and self._is_ready
+    def _goodbye(
+        self, resource: RemoteResource, message: Message, then: Callable[[], None]
+    ) -> None:
+        is_open = resource.id in self._resources and self._is_ready
         if is_open:
             self._send(message)
         if is_open and not self.is_silent:
-            self._leaving.add(tenant.id)
+            self._leaving.add(resource.id)
             if self._vitals is not None:
                 # Whoever waits for nothing is told so.
                 self._vitals.ask_soon()
         else:
-            self._remove(tenant.id)
+            self._remove(resource.id)
             then()
 
-    def _open(self, tenant: Tenant) -> None:
+    def _open(self, resource: RemoteResource) -> None:
         try:
-            for message, fds in tenant.opening():
+            for message, fds in resource.opening():
                 self._send(message, fds)
         except Exception as error:
             logger.exception("A stream or server could not be described.")
-            tenant.handle(Failed(tenant.id, "OutputError", str(error)))
+            resource.handle(Failed(resource.id, "OutputError", str(error)))
 
-    def _send(self, message: Message, fds: Sequence[int] = (), *, to: Tenant | None = None) -> None:
+    def _send(
+        self, message: Message, fds: Sequence[int] = (), *, to: RemoteResource | None = None
+    ) -> None:
         """Send a message if there is somebody to take it, and close its descriptors."""
         try:
-            concerns_us = to is None or to.id in self._tenants
+            concerns_us = to is None or to.id in self._resources
             if self._child is not None and self._is_ready and concerns_us:
                 self._child.channel.send(message, fds)
         except ChannelClosed:
@@ -293,8 +299,8 @@ class Supervisor:
     def _handle_tenants(
         self, message: Opened | Failed | Closed | StreamReport | FromOutput
     ) -> None:
-        tenant = self._tenants.get(message.id)
-        if tenant is None:
+        resource = self._resources.get(message.id)
+        if resource is None:
             return
         if isinstance(message, StreamReport):
             self._blame.note(message.id, message.numbers.get("encoder"))
@@ -303,7 +309,7 @@ class Supervisor:
                 # It gave up waiting for this, and was opened anew since.
                 return
             self._remove(message.id)
-        tenant.handle(message)
+        resource.handle(message)
 
     def _on_ready(self, message: Ready) -> None:
         if self._child is None or self._vitals is None:
@@ -318,8 +324,8 @@ class Supervisor:
         self._complaint = ""
         self._pythons.prove(self._child.python)
         logger.debug("Streaming under Python %s, %s.", message.python, message.gstreamer)
-        for tenant in list(self._tenants.values()):
-            self._open(tenant)
+        for resource in list(self._resources.values()):
+            self._open(resource)
 
     def _lost(self, verdict: str = "") -> None:
         """
@@ -347,13 +353,13 @@ class Supervisor:
         self._next_start = time.monotonic() + wait
         advice = f" {short}" if short is not None else ""
         self.loss = f"The streaming process {became}; it is being started again.{advice}"
-        next_step = f"; starting it again in {wait:.1f} s" if self._tenants else ""
+        next_step = f"; starting it again in {wait:.1f} s" if self._resources else ""
         text = f"The streaming process {became}{next_step}.{advice} {child.last_words()}"
         logger.warning("%s", text.rstrip())
         for name in [] if short is not None else self._blame.judge(status):
             logger.warning("The encoder %s crashed repeatedly and is passed over now.", name)
-        for tenant in list(self._tenants.values()):
-            tenant.went_away(None)
+        for resource in list(self._resources.values()):
+            resource.on_worker_exit(None)
 
     def _try_next_python(self, reason: str, short: BackpackError | None) -> None:
         """Go on to the next candidate, or say that none can run, as where something is short."""
@@ -373,8 +379,8 @@ class Supervisor:
     def _cannot_run(self, error: BackpackError) -> None:
         self._unavailable = error
         self._next_start = time.monotonic() + max(1.0, self._backoff.next_wait())
-        for tenant in list(self._tenants.values()):
-            tenant.went_away(error)
+        for resource in list(self._resources.values()):
+            resource.on_worker_exit(error)
 
     def _end_child(self, wait_seconds: float) -> int:
         child = self._child
@@ -388,11 +394,11 @@ class Supervisor:
         return status
 
     def _end_all(self, wait_seconds: float) -> None:
-        tenants = list(self._tenants.values())
-        self._tenants.clear()
+        resources = list(self._resources.values())
+        self._resources.clear()
         self._leaving.clear()
         self.loss = ""
         self._end_child(wait_seconds)
         self._forget_pythons()
-        for tenant in tenants:
-            tenant.went_away(None)
+        for resource in resources:
+            resource.on_worker_exit(None)

@@ -46,7 +46,7 @@ class Timeline:
 
     def stamp(self, mono_ns: int, wall_ns: int, captured_ns: int | None) -> Stamp | None:
         """
-        Give a frame its times.
+        Return a frame its times.
 
         Args:
             mono_ns: The monotonic clock, now, in nanoseconds.

@@ -37,15 +37,15 @@ class Vitals:
 
     @property
     def is_silent(self) -> bool:
-        """Tell whether an answer has been due for so long that it may not come. Any thread."""
+        """Whether an answer has been due for so long that it may not come. Any thread."""
         return self._pulse.silent_seconds >= SILENT_SECONDS
 
     def started(self) -> None:
-        """Learn that it has started."""
+        """Called when it has started."""
         self._pulse.started(time.monotonic())
 
     def heard(self) -> None:
-        """Learn that it has said something."""
+        """Called when it has said something."""
         self._pulse.heard(time.monotonic())
 
     def hear_answer(self) -> bool:
@@ -78,11 +78,11 @@ class Vitals:
         return verdict
 
     def wait_seconds(self) -> float:
-        """Tell how long there is nothing to look at."""
+        """Return how long there is nothing to look at."""
         return self._pulse.wait_seconds(time.monotonic())
 
     def _has_unheard(self) -> bool:
-        """Tell whether it has said something that we have not come to yet."""
+        """Return whether it has said something that we have not come to yet."""
         poll = select.poll()
         poll.register(self._child.channel.fileno(), select.POLLIN)
         if self._can_answer:
@@ -91,7 +91,7 @@ class Vitals:
 
 
 def is_traced(pid: int) -> bool:
-    """Tell whether a debugger is attached to a process (proc(5), ``TracerPid``)."""
+    """Return whether a debugger is attached to a process (proc(5), ``TracerPid``)."""
     try:
         lines = Path(f"/proc/{pid}/status").read_bytes().splitlines()
     except OSError:

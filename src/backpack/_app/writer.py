@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backpack._app.frame import as_pixels, check_frame, ring_view
-from backpack._app.frame_gate import Gate, Verdict
-from backpack._app.put_counters import Outcome, Tally
+from backpack._app.frame_gate import FrameGate, Verdict
+from backpack._app.put_counters import Outcome, PutCounters
 from backpack._app.timeline import Timeline, captured_at
 from backpack._ipc.ring import Ring, RingWriter
 from backpack._lib.shortage import shortage
@@ -57,9 +57,9 @@ class FrameWriter:
         self._lock = threading.Lock()
         # What becomes of every frame. None: each is looked at.
         self._refusal: Outcome | None = Outcome.STOPPED
-        self._gate = Gate(max_fps)
+        self._gate = FrameGate(max_fps)
         self._timeline = Timeline()
-        self._tally = Tally()
+        self._tally = PutCounters()
         self._writer: RingWriter | None = None
         # With what a new ring begins: the number of its first frame, and
         # whether that is waited for.
@@ -95,7 +95,7 @@ class FrameWriter:
 
         """
         with self._lock:
-            self._gate = Gate(max_fps)
+            self._gate = FrameGate(max_fps)
             self._timeline = Timeline()
             self._attach = attach
             self._next_number = 1
@@ -238,7 +238,7 @@ class FrameWriter:
 
     @property
     def has_frame(self) -> bool:
-        """Tell whether a frame is in the ring: viewers see it at once."""
+        """Whether a frame is in the ring: viewers see it at once."""
         return self._writer is not None
 
     @property
@@ -248,7 +248,7 @@ class FrameWriter:
 
     @property
     def is_wanted(self) -> bool:
-        """Tell whether the streaming process says that it wants frames."""
+        """Whether the streaming process says that it wants frames."""
         writer = self._writer
         return writer is not None and writer.wanted
 
@@ -258,12 +258,12 @@ class FrameWriter:
         return self._error
 
     def copy_ring_fds(self) -> list[int]:
-        """Give copies of the ring's descriptors, the receiver's to close; none without a ring."""
+        """Return copies of the ring's descriptors, the receiver's to close; none without a ring."""
         with self._lock:
             return [os.dup(fd) for fd in self._ring_fds()]
 
     def numbers(self) -> dict[str, Any]:
-        """Give what was counted, under the names of `Stats`."""
+        """Return what was counted, under the names of `Stats`."""
         with self._lock:
             self._count_quiet()
             return self._tally.numbers()

@@ -37,7 +37,7 @@ class Bill:
         self._then = (self._begin, cpu(), spy.stats())
 
     def numbers(self) -> dict[str, Any]:
-        """Give the numbers, under the names that ``spyglass serve --help`` explains."""
+        """Return the numbers, under the names that ``spyglass serve --help`` explains."""
         now, cpu, stats = self._clock(), self._cpu(), self._spy.stats()
         then, cpu_then, stats_then = self._then
         self._then = (now, cpu, stats)
@@ -67,7 +67,7 @@ class Bill:
 
 
 def _streamer_cpu(now: Stats, then: Stats) -> float:
-    """Give the CPU seconds that the streaming process used; a new one begins at 0."""
+    """Return the CPU seconds that the streaming process used; a new one begins at 0."""
     if now.streamer_pid == then.streamer_pid:
         return max(0.0, now.streamer_cpu_seconds - then.streamer_cpu_seconds)
     return now.streamer_cpu_seconds

@@ -9,7 +9,7 @@ from backpack._cli.console import Console
 from backpack._cli.failure import Failure
 from backpack._cli.run import carry
 from backpack._cli.serve import refuse_disabled
-from backpack._cli.stop import Ending
+from backpack._cli.stop import StopRequest
 from backpack._lib.addresses import for_url
 from backpack._registry import type_of_scheme
 from backpack.errors import AddressInUseError
@@ -46,7 +46,7 @@ def run(asked: argparse.Namespace) -> int:
     from backpack._cli.scene import SceneSource  # noqa: PLC0415
     from backpack.spyglass import SpyGlass  # noqa: PLC0415
 
-    with Ending(asked.seconds) as ending, Console() as console:
+    with StopRequest(asked.seconds) as ending, Console() as console:
         options = OutputOptions(required=True, announces=False)
         urls = asked.urls or default_urls("demo", options)
         spy = SpyGlass(*make_outputs(urls, options), fps=_FPS, required=True)

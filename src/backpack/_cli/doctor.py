@@ -168,7 +168,7 @@ def _chosen(used: Facts | None) -> str | None:
 
 def judge(facts: Facts) -> Facts:
     """
-    Say whether streaming can run, what keeps it, and what to install.
+    Return whether streaming can run, what keeps it, and what to install.
 
     Args:
         facts: What was found.
@@ -220,7 +220,7 @@ def _why_none(pythons: list[Facts], spare: str | None) -> str:
 
 
 def _packages_for_none(pythons: list[Facts]) -> list[str]:
-    """Give the packages that one candidate lacks, or all where there is nothing at all."""
+    """Return the packages that one candidate lacks, or all where there is nothing at all."""
     missing = pythons[-1].get("missing", []) if pythons else []
     if missing and missing != ["python3-gi"]:
         return list(missing)

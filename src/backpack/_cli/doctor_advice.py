@@ -86,7 +86,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
 
 def advice_for(encoders: Sequence[dict[str, Any]], root: Path = Path("/")) -> dict[str, str]:
     """
-    Give advice on families of which nothing works though something is there.
+    Return advice on families of which nothing works though something is there.
 
     Args:
         encoders: What the probe has found of each.

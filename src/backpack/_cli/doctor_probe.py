@@ -84,7 +84,7 @@ def _probe(*, with_encoders: bool) -> Facts:
 
 
 def _version_of(name: str) -> str | None:
-    """Give a module's version if it can be imported."""
+    """Return a module's version if it can be imported."""
     try:
         return str(importlib.import_module(name).__version__)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it cannot be used
@@ -137,7 +137,7 @@ def _libyuv() -> str | None:
 
 
 def _loaded_version(library: str) -> str:
-    """Give the version of a loaded library that tells none but in its file's name."""
+    """Return the version of a loaded library that tells none but in its file's name."""
     try:
         maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -147,7 +147,7 @@ def _loaded_version(library: str) -> str:
 
 
 def _element(name: str) -> str | None:
-    """Give the version of the plug-in that holds an element, None where there is none."""
+    """Return the version of the plug-in that holds an element, None where there is none."""
     from backpack._gst.gi import Gst  # noqa: PLC0415 - may be missing
 
     factory = Gst.ElementFactory.find(name)

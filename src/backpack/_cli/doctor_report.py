@@ -13,7 +13,7 @@ Facts = dict[str, Any]
 
 
 def render(facts: Facts) -> str:
-    """Give all that was found, the verdict last."""
+    """Return all that was found, the verdict last."""
     return "\n".join(_lines(facts))
 
 

@@ -51,7 +51,7 @@ _GLYPHS: Final = {
 @functools.lru_cache(maxsize=256)
 def text_mask(text: str, scale: int) -> NDArray[np.bool_]:
     """
-    Give the pixels that a text covers, every dot ``scale`` pixels wide and high.
+    Return the pixels that a text covers, every dot ``scale`` pixels wide and high.
 
     Letters that are not drawn here come out as gaps.
     """

@@ -22,7 +22,7 @@ def read_users(
     path: str | None, warn: Callable[[str], None], environ: Mapping[str, str] = os.environ
 ) -> Logins:
     """
-    Give the names and passwords of those who may watch.
+    Return the names and passwords of those who may watch.
 
     Args:
         path: File with one ``name:password`` a line, or None. A line that
@@ -52,7 +52,7 @@ def read_users(
 
 def read_source_login(environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
     """
-    Give name and password for the source, None if there are none.
+    Return name and password for the source, None if there are none.
 
     Raises:
         Failure: What `SOURCE_LOGIN` holds is no login.

@@ -85,7 +85,7 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _explain(error: Failure | BackpackError | ImportError) -> tuple[str, int]:
-    """Give a sentence and an exit status for what went wrong."""
+    """Return a sentence and an exit status for what went wrong."""
     if isinstance(error, Failure):
         return str(error), error.status
     if isinstance(error, SettingsError):

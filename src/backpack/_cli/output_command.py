@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from backpack._cli.failure import CANNOT
 from backpack._cli.serve import refuse_disabled
-from backpack._cli.stop import Ending
+from backpack._cli.stop import StopRequest
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +33,7 @@ def run(asked: argparse.Namespace) -> int:
     # Only now: `--help` and wrong options need no numpy.
     from backpack._cli.scene import SceneSource  # noqa: PLC0415
 
-    with Ending(None) as ending:
+    with StopRequest(None) as ending:
 
         def play(put: Callable[..., object], fps: float) -> None:
             SceneSource(*_SIZE, fps, ending).read(put, 1.0)

@@ -85,7 +85,7 @@ class Player:
 
     def read(self, use: Callable[[NDArray[np.uint8]], object], wait_seconds: float) -> bool | None:
         """
-        Give the next picture to ``use``; it is valid while ``use`` runs.
+        Return the next picture to ``use``; it is valid while ``use`` runs.
 
         Returns:
             Whether there was one within so long; None at the end.
@@ -145,7 +145,7 @@ def _make_tail(*, is_live: bool) -> tuple[GstApp.AppSink, Sequence[Gst.Element]]
 
 
 def _is_worth_decoding(_decoder: Gst.Element, _pad: Gst.Pad, caps: Gst.Caps) -> bool:
-    """Tell whether to go on with a stream; sound and subtitles stay as they are."""
+    """Return whether to go on with a stream; sound and subtitles stay as they are."""
     return _media_type(caps).partition("/")[0] not in ("audio", "text", "subpicture")
 
 

@@ -16,7 +16,7 @@ from backpack._lib.timing import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack._cli.stop import Ending
+    from backpack._cli.stop import StopRequest
     from backpack._gst.gi import Gst
 
 _SILENCE_SECONDS: Final = 15.0
@@ -40,7 +40,7 @@ class RtspSource:
         url: str,
         login: tuple[str, str] | None,
         say: Callable[[str], None],
-        ending: Ending,
+        ending: StopRequest,
     ) -> None:
         parts = urlsplit(url)
         if login is None and parts.username:

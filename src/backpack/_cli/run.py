@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from backpack._cli.console import Console
-    from backpack._cli.stop import Ending
+    from backpack._cli.stop import StopRequest
     from backpack.spyglass import SpyGlass
 
 _READ_SECONDS: Final = 0.1
@@ -27,7 +27,7 @@ class EndOfSource(Exception):  # noqa: N818 - no error
     """Say that there will be no more frames."""
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """Where frames come from. Used by one thread."""
 
     def read(self, use: Callable[[Any], object], wait_seconds: float) -> None:
@@ -81,9 +81,9 @@ class _Reporter:
 
 
 def carry(
-    source: Source,
+    source: FrameSource,
     spy: SpyGlass,
-    ending: Ending,
+    ending: StopRequest,
     console: Console,
     *,
     as_json: bool = False,

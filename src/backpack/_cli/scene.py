@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from backpack._cli.stop import Ending
+    from backpack._cli.stop import StopRequest
 
     Frame = NDArray[np.uint8]
     Colour = tuple[int, int, int]
@@ -55,7 +55,7 @@ _THINGS: Final = (
 
 
 def bounce(start: float, speed: float, seconds: float) -> float:
-    """Tell where between 0 and 1 something is that goes to and fro."""
+    """Return where between 0 and 1 something is that goes to and fro."""
     way = (start + speed * seconds) % 2.0
     return 2.0 - way if way > 1.0 else way
 
@@ -123,7 +123,7 @@ class Scene:
 
 class SceneSource:
     """
-    Be a source that draws a scene, at a steady rate.
+    A source that draws a scene, at a steady rate.
 
     Args:
         width: Pixels in a row.
@@ -133,7 +133,7 @@ class SceneSource:
 
     """
 
-    def __init__(self, width: int, height: int, fps: float, ending: Ending) -> None:
+    def __init__(self, width: int, height: int, fps: float, ending: StopRequest) -> None:
         self._scene = Scene(width, height)
         self._interval = 1 / fps
         self._ending = ending

@@ -13,13 +13,13 @@ from backpack._cli.outputs import default_urls, has_password, make_outputs
 from backpack._cli.playback import PlaybackTeller
 from backpack._cli.run import carry
 from backpack._cli.source_url import Kind, find_origin
-from backpack._cli.stop import Ending
+from backpack._cli.stop import StopRequest
 from backpack._ipc.settings import StreamSettings, is_disabled
 
 if TYPE_CHECKING:
     import argparse
 
-    from backpack._cli.run import Source
+    from backpack._cli.run import FrameSource
     from backpack._cli.source_url import Origin
 
 _SCENE_SIZE = (1280, 720)
@@ -49,7 +49,7 @@ def run(asked: argparse.Namespace) -> int:
     settings = StreamSettings(asked.fps, asked.width, asked.height, asked.bitrate, asked.encoder)
     if origin.kind is not Kind.SCENE:
         need_gstreamer(asked.given)
-    with Ending(asked.seconds) as ending, Console(verbose=asked.verbose) as console:
+    with StopRequest(asked.seconds) as ending, Console(verbose=asked.verbose) as console:
         _serve(asked, origin, settings, ending, console)
     return 0
 
@@ -64,7 +64,7 @@ def _serve(
     asked: argparse.Namespace,
     origin: Origin,
     settings: StreamSettings,
-    ending: Ending,
+    ending: StopRequest,
     console: Console,
 ) -> None:
     # Only now: `--help` and wrong options need no numpy.
@@ -123,8 +123,8 @@ def _warn_of_passwords(urls: list[str], origin: Origin, console: Console) -> Non
 
 
 def _open(
-    origin: Origin, settings: StreamSettings, ending: Ending, console: Console, *, loop: bool
-) -> Source:
+    origin: Origin, settings: StreamSettings, ending: StopRequest, console: Console, *, loop: bool
+) -> FrameSource:
     if origin.kind is Kind.SCENE:
         from backpack._cli.scene import SceneSource  # noqa: PLC0415
 

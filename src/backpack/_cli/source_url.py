@@ -44,7 +44,7 @@ class Origin:
 
     @property
     def name(self) -> str:
-        """Give a name for it that fits into a URL's path."""
+        """A name for it that fits into a URL's path."""
         if self.kind is Kind.RTSP:
             parts = urlsplit(self.place)
             name = unquote(parts.path).strip("/").rpartition("/")[2] or parts.hostname or ""
@@ -57,7 +57,7 @@ class Origin:
 
 def find_origin(source: str) -> Origin:
     """
-    Tell what a source is.
+    Return what a source is.
 
     Raises:
         Failure: It is nothing, or not to be read.

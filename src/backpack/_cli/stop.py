@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Ending:
+class StopRequest:
     """
     Turn signals and a time limit into one question.
 
@@ -71,7 +71,7 @@ class Ending:
 
     @property
     def is_due(self) -> bool:
-        """Tell whether to end now."""
+        """Whether to end now."""
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return True
         return self._is_asked

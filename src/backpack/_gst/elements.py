@@ -66,5 +66,5 @@ _PACKAGES = {element.name: element.package for element in ELEMENTS}
 
 
 def package_of(name: str) -> str | None:
-    """Tell where the element ``name`` comes from, None if the table does not know."""
+    """Return where the element ``name`` comes from, None if the table does not know."""
     return _PACKAGES.get(name)

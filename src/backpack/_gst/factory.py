@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 Value: TypeAlias = "bool | int | float | str | Gst.Caps | Gst.Structure"
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def exists(name: str) -> bool:
-    """Tell whether GStreamer's registry knows the element, without loading it."""
+    """Return whether GStreamer's registry knows the element, without loading it."""
     return Gst.ElementFactory.find(name) is not None
 
 
@@ -65,7 +65,7 @@ def set_property(element: Gst.Element, name: str, value: Value) -> bool:
     """
     spec = element.find_property(name)  # type: ignore[attr-defined] # absent from the stubs
     if spec is None:
-        _log.debug("%s has no property %r", element.get_name(), name)
+        logger.debug("%s has no property %r", element.get_name(), name)
         return False
     low, high = getattr(spec, "minimum", None), getattr(spec, "maximum", None)
     if isinstance(value, (int, float)) and low is not None and high is not None:
@@ -77,16 +77,16 @@ def set_property(element: Gst.Element, name: str, value: Value) -> bool:
         else:
             element.set_property(name, value)
     except (TypeError, ValueError, OverflowError) as error:
-        _log.debug("%s does not take %s=%r: %s", element.get_name(), name, value, error)
+        logger.debug("%s does not take %s=%r: %s", element.get_name(), name, value, error)
         return False
     if isinstance(value, str) and not _is_word(element.get_property(name), value):
-        _log.debug("%s does not know %s=%r", element.get_name(), name, value)
+        logger.debug("%s does not know %s=%r", element.get_name(), name, value)
         return False
     return True
 
 
 def _is_word(held: object, word: str) -> bool:
-    """Tell whether an enum or flags took a word; one that it does not know changes nothing."""
+    """Return whether an enum or flags took a word; one that it does not know changes nothing."""
     nick = getattr(held, "value_nick", None)
     if isinstance(nick, str):
         return nick == word

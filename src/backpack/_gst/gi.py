@@ -52,7 +52,7 @@ _DOCTOR: Final = (
 
 
 def explain(what: str) -> str:
-    """Say what is missing and, in a paragraph, how to install it."""
+    """Return what is missing and, in a paragraph, how to install it."""
     # All that watching needs, so that one command is enough.
     return f"{what} {_NEEDED} {install_hint(features=WATCHING)}\n{_DOCTOR}"
 
@@ -65,7 +65,7 @@ def check_version(version: tuple[int, ...]) -> None:
 
 
 def gstreamer_version() -> str:
-    """Tell which GStreamer runs, for logs and ``spyglass doctor``."""
+    """Return which GStreamer runs, for logs and ``spyglass doctor``."""
     return ".".join(map(str, Gst.version()[:3]))
 
 

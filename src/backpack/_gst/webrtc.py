@@ -47,7 +47,7 @@ if _missing is not None:
 
 def ice_agent(webrtcbin: Gst.Element) -> Any:  # noqa: ANN401 - GstWebRTCNice has no introspection
     """
-    Give a webrtcbin's ICE agent.
+    Return a webrtcbin's ICE agent.
 
     GStreamer 1.22 keeps it by a floating reference, which Python takes for one
     that was given to it: later both let go of the same one. So it is given one.

@@ -54,12 +54,12 @@ class Channel:
         self._closed = False
 
     def fileno(self) -> int:
-        """Give the socket's descriptor, for a selector."""
+        """Return the socket's descriptor, for a selector."""
         return self.sock.fileno()
 
     @property
     def has_pending(self) -> bool:
-        """Tell whether `flush` has something to do."""
+        """Whether `flush` has something to do."""
         return bool(self._outgoing)
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
@@ -110,7 +110,7 @@ class Channel:
 
     def receive(self) -> list[tuple[Message, list[int]]]:
         """
-        Give the messages that have come in, each with its descriptors.
+        Return the messages that have come in, each with its descriptors.
 
         The descriptors belong to the caller.
 

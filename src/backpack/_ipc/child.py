@@ -83,7 +83,7 @@ class StreamingProcess:
 
     @property
     def pid(self) -> int:
-        """Give its process id."""
+        """Its process id."""
         return self._process.pid
 
     def ask(self) -> None:
@@ -93,7 +93,7 @@ class StreamingProcess:
             self.pulse.send(b"\1")
 
     def answers(self) -> bytes | None:
-        """Give what it has answered since, a byte each, or None when it does so no more."""
+        """Return what it has answered since, a byte each, or None when it does so no more."""
         try:
             return self.pulse.recv(64) or None
         except BlockingIOError:
@@ -118,7 +118,7 @@ class StreamingProcess:
         _log(self._transcript.summary(time.monotonic()))
 
     def last_words(self) -> str:
-        """Give the last lines of its standard error; after `end` too."""
+        """Return the last lines of its standard error; after `end` too."""
         return self._transcript.last_words()
 
     def end(self, wait_seconds: float) -> int:
@@ -186,7 +186,7 @@ def _log(lines: Sequence[tuple[int, str]]) -> None:
 @contextlib.contextmanager
 def _own_stderr() -> Iterator[tuple[int, ...]]:
     """
-    Give a copy of our standard error for a while, or nothing where that is closed.
+    Return a copy of our standard error for a while, or nothing where that is closed.
 
     Its pipe to us is worth nothing to the streaming process when we are dead. `sys.stderr`
     is not asked: an application may have put anything there.
@@ -213,7 +213,7 @@ def describe_exit(status: int) -> str:
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """Tell how much CPU time a process has used, or None where that cannot be read."""
+    """Return how much CPU time a process has used, or None where that cannot be read."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - read at every status line
             after_name = file.read().rpartition(b")")[2].split()

@@ -83,7 +83,7 @@ def _has_gi() -> bool:
 
 
 def boot_command(python: str, module: str, *arguments: str) -> list[str]:
-    """Give the command that runs a module of this package under a Python."""
+    """Return the command that runs a module of this package under a Python."""
     boot = Path(__file__).with_name("boot.py")
     return [python, "-I", "-B", str(boot), module, *arguments]
 

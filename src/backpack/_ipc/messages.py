@@ -16,7 +16,7 @@ PROTOCOL_VERSION = 2
 
 @dataclass(frozen=True)
 class Message:
-    """Be the base of all messages; a subclass is known by its name."""
+    """The base of all messages; a subclass is known by its name."""
 
 
 # --- from the application to the streaming process ---------------------------

@@ -38,7 +38,7 @@ class Pythons:
 
     def choose(self) -> str:
         """
-        Give the one to start now.
+        Return the one to start now.
 
         Raises:
             MissingDependencyError: There is none at all.
@@ -64,7 +64,7 @@ class Pythons:
         self._proven = python
 
     def can(self, python: str) -> bool:
-        """Tell whether one has streamed here."""
+        """Return whether one has streamed here."""
         return python == self._proven
 
     def give_up(self, reason: str) -> BackpackError | None:

@@ -136,17 +136,17 @@ class RingWriter:
 
     @property
     def wanted_word(self) -> memoryview:
-        """Give the one word of `wanted`, for who has no time to ask; dead once closed."""
+        """The one word of `wanted`, for who has no time to ask; dead once closed."""
         return self._words[_WORD_WANTED : _WORD_WANTED + 1]
 
     @property
     def wanted(self) -> bool:
-        """Tell whether the streaming process says that somebody watches."""
+        """Whether the streaming process says that somebody watches."""
         return self._words[_WORD_WANTED] != 0
 
     @property
     def least_interval_ns(self) -> int:
-        """Tell how few frames the streaming process wants: nanoseconds between two."""
+        """How few frames the streaming process wants: nanoseconds between two."""
         return self._words[_WORD_INTERVAL]
 
     def expect_reader(self, wanted: bool, least_interval_ns: int = 0) -> None:  # noqa: FBT001
@@ -328,7 +328,7 @@ class RingReader:
         return None
 
     def still_valid(self, frame: RingFrame) -> bool:
-        """Tell whether the writer has left the frame alone since it was taken."""
+        """Return whether the writer has left the frame alone since it was taken."""
         record = _RECORDS + frame.slot * _RECORD_WORDS
         return self._words[record + _SEQUENCE] == frame.sequence
 
@@ -368,7 +368,7 @@ class RingReader:
         self._memory_fd = -1
 
     def _fits(self, frame: RingFrame) -> bool:
-        """Tell whether the frame lies within its slot, whatever the record says."""
+        """Return whether the frame lies within its slot, whatever the record says."""
         return 0 < frame.stride * frame.height <= self._slot_bytes
 
 

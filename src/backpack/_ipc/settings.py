@@ -36,12 +36,12 @@ class PixelFormat(enum.Enum):
 
     @property
     def bytes_per_pixel(self) -> int:
-        """Tell how many bytes one pixel takes."""
+        """How many bytes one pixel takes."""
         return {"bgr": 3, "bgra": 4, "gray": 1}[self.value]
 
 
 def is_disabled(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether ``BACKPACK_DISABLE`` asks every SpyGlass to do nothing."""
+    """Return whether ``BACKPACK_DISABLE`` asks every SpyGlass to do nothing."""
     return environ.get("BACKPACK_DISABLE", "").strip().lower() not in ("", "0", "no", "false")
 
 
@@ -95,7 +95,7 @@ class StreamSettings:
 
     @property
     def max_fps(self) -> float:
-        """Tell how many frames a second pass the gate at the most."""
+        """How many frames a second pass the gate at the most."""
         return DEFAULT_MAX_FPS if self.fps is None else self.fps
 
     def video_size(self, width: int | None = None, height: int | None = None) -> tuple[int, int]:

@@ -91,7 +91,7 @@ class Transcript:
         return [*self._end_line(now), *self.summary(now, at_once=True)]
 
     def summary(self, now: float, *, at_once: bool = False) -> list[tuple[int, str]]:
-        """Give one line of what was left out, some seconds after the first of it."""
+        """Return one line of what was left out, some seconds after the first of it."""
         if not self._lines_left_out or (now < self._say_at and not at_once):
             return []
         text = (
@@ -102,7 +102,7 @@ class Transcript:
         return [(logging.INFO, text)]
 
     def last_words(self) -> str:
-        """Give the last lines, and the last traceback from its beginning."""
+        """Return the last lines, and the last traceback from its beginning."""
         lines = list(self._tail)
         begin = max(0, len(lines) - _LAST_LINES)
         for index in range(begin):

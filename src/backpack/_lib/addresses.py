@@ -50,12 +50,12 @@ def is_number(address: str) -> bool:
 
 
 def is_wildcard(number: str) -> bool:
-    """Tell whether the number stands for every address of this machine."""
+    """Return whether the number stands for every address of this machine."""
     return ipaddress.ip_address(number).is_unspecified
 
 
 def is_loopback(number: str) -> bool:
-    """Tell whether only this machine itself can reach the number."""
+    """Return whether only this machine itself can reach the number."""
     return ipaddress.ip_address(number).is_loopback
 
 

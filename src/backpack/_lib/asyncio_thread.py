@@ -17,7 +17,7 @@ END_SECONDS = 1.0
 
 _Result = TypeVar("_Result")
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class AsyncioThread:
@@ -77,7 +77,7 @@ class AsyncioThread:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(END_SECONDS)
         if self._thread.is_alive():
-            _log.warning("The thread %s hangs and is left behind.", self._thread.name)
+            logger.warning("The thread %s hangs and is left behind.", self._thread.name)
             return
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()

@@ -56,7 +56,7 @@ class Loop:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether there is a thread."""
+        """Whether there is a thread."""
         return self._thread is not None
 
     def post(self, command: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ _ADDRESS_AT = 20
 
 def reachable_addresses(address: str) -> list[str]:
     """
-    Give the addresses that lead to a server on ``address``.
+    Return the addresses that lead to a server on ``address``.
 
     One that is named stands for itself. For all of them: those of every
     interface, the loopback first.

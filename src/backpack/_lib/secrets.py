@@ -24,7 +24,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Give the text. Every call of this is a place to look at twice."""
+        """Return the text. Every call of this is a place to look at twice."""
         return self._value
 
     def __repr__(self) -> str:

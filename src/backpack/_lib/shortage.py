@@ -45,7 +45,7 @@ _PROBED_THREADS: Final = 12
 
 
 def shortage(error: BaseException) -> ShortageError | None:
-    """Give what is short where that has caused an error, or None."""
+    """Return what is short where that has caused an error, or None."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ShortageError):
@@ -60,7 +60,7 @@ def shortage(error: BaseException) -> ShortageError | None:
 
 
 def find_shortage(text: str) -> ShortageError | None:
-    """Give what is short where a text says so, as the last words of a process do; else None."""
+    """Return what is short where a text says so, as the last words of a process do; else None."""
     for line in reversed(text.splitlines()):
         if _WARNING.search(line):
             # Viewers choose what stands in some of them.
@@ -73,7 +73,7 @@ def find_shortage(text: str) -> ShortageError | None:
 
 def explain(error: Exception, *, ask: bool = False) -> BackpackError:
     """
-    Give what is short where that has caused an error, else the error itself.
+    Return what is short where that has caused an error, else the error itself.
 
     Args:
         error: What has failed.

@@ -19,7 +19,7 @@ class Backoff:
         self._next = first
 
     def next_wait(self) -> float:
-        """Give the seconds to wait now; the next wait will be twice as long."""
+        """Return the seconds to wait now; the next wait will be twice as long."""
         wait = self._next
         self._next = min(self._next * 2, self._longest)
         return wait

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def absolute_path(path: str | os.PathLike[str] | None) -> str | None:
-    """Give the path of a file as the streaming process, which stands elsewhere, can use it."""
+    """Return the path of a file as the streaming process, which stands elsewhere, can use it."""
     return None if path is None else str(Path(path).absolute())
 
 

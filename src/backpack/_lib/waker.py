@@ -9,7 +9,7 @@ import threading
 
 class Waker:
     """
-    Be a descriptor that can be read once somebody has called.
+    A descriptor that can be read once somebody has called.
 
     Any thread may `wake`, also after `close`: then nothing happens.
     """

@@ -66,7 +66,7 @@ class Sps:
 
 def _nal_units(data: bytes, *, only_headers: bool) -> Iterator[tuple[int, int]]:
     """
-    Give begin and end of each NAL unit (annex B).
+    Return begin and end of each NAL unit (annex B).
 
     With ``only_headers`` the search ends at the first slice: what follows is
     nearly all of the data and holds no parameter sets.
@@ -87,7 +87,7 @@ def nal_types(data: bytes) -> list[int]:
 
 
 def has_b_slices(data: bytes) -> bool:
-    """Tell whether a picture refers to later ones, which costs its length in latency."""
+    """Return whether a picture refers to later ones, which costs its length in latency."""
     for begin, _ in _nal_units(data, only_headers=False):
         if data[begin] & 31 in (_SLICE, _IDR):
             reader = BitReader(_unescape(data[begin + 1 : begin + 16]))

@@ -19,10 +19,10 @@ KEY_FRAME_SPACING_NS = SECOND_NS // 2
 """Between key frames that were asked for, in the long run: two a second are made. One more may
 come early, so that who comes right after somebody else need not wait."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-class Reader(Protocol):
+class Subscriber(Protocol):
     """
     Take the access units of one stream: an output, as the hub sees it.
 
@@ -39,11 +39,11 @@ class Reader(Protocol):
         Take one access unit, at once: never wait for a network or a disk.
 
         Called on the encoder's streaming thread. A unit may still come while
-        `Hub.detach` returns. What it raises costs this reader alone its place.
+        `Hub.unsubscribe` returns. What it raises costs this subscriber alone its place.
         """
 
     def on_lost(self, error: Exception) -> None:
-        """Hear, on the encoder's streaming thread, that the hub has let this reader go."""
+        """Hear, on the encoder's streaming thread, that the hub has let this subscriber go."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class HubCounters:
 
     Attributes:
         published: Access units that the encoder handed over.
-        delivered: Units times readers that took them.
-        withheld: Units that a reader was not given, since decoding cannot
+        delivered: Units times subscribers that took them.
+        withheld: Units that a subscriber was not given, since decoding cannot
             start at them or since it refuses repeats.
-        failed_readers: Readers that raised, and were let go.
+        failed_subscribers: Readers that raised, and were let go.
         key_frames_asked: Key frames that were made on demand.
 
     """
@@ -64,33 +64,33 @@ class HubCounters:
     published: int = 0
     delivered: int = 0
     withheld: int = 0
-    failed_readers: int = 0
+    failed_subscribers: int = 0
     key_frames_asked: int = 0
 
 
 @dataclass(eq=False)
-class _Seat:
-    """One reader's place. Only the publishing thread writes ``needs_key``."""
+class _Subscription:
+    """One subscriber's place. Only the publishing thread writes ``needs_key``."""
 
-    reader: Reader
+    subscriber: Subscriber
     # Until a key frame came, or came again after a withheld picture, what
-    # follows refers to pictures that this reader has never seen.
+    # follows refers to pictures that this subscriber has never seen.
     needs_key: bool = True
 
 
 class Hub:
     """
-    Fan the one encoded stream out to any number of readers.
+    Fan the one encoded stream out to any number of subscribers.
 
-    The hub holds no picture and waits for nobody: a reader that needs a queue
+    The hub holds no picture and waits for nobody: a subscriber that needs a queue
     brings its own (`backpack._media.queue`). It reads no clock but the one that it
-    was given, and that one only to note when the last reader left.
+    was given, and that one only to note when the last subscriber left.
 
     Any thread may call any method. `publish` is for one thread at a time, the
-    encoder's; it calls the readers without holding a lock.
+    encoder's; it calls the subscribers without holding a lock.
 
     Args:
-        linger_ns: How long the stream stays wanted after its last reader left.
+        linger_ns: How long the stream stays wanted after its last subscriber left.
             A viewer who comes back meanwhile finds the encoder running.
         clock_ns: The monotonic clock, in nanoseconds.
         on_change: Called from any thread whenever the stream's intake should
@@ -108,13 +108,13 @@ class Hub:
         self._linger_ns = linger_ns
         self._clock_ns = clock_ns
         self._on_change = on_change
-        # Guards everything below but the seats' own fields.
+        # Guards everything below but the subscriptions' own fields.
         self._lock = threading.Lock()
         # Replaced, never changed, so that publish() may go through it unlocked.
-        self._seats: tuple[_Seat, ...] = ()
-        # When the last reader left. None: nobody was ever here, or somebody is.
+        self._subscriptions: tuple[_Subscription, ...] = ()
+        # When the last subscriber left. None: nobody was ever here, or somebody is.
         self._left_ns: int | None = None
-        self._newcomer = False
+        self._new_viewer = False
         self._key_asked = False
         # Until when the key frames that were made have used up what is allowed.
         self._key_spent_ns: int | None = None
@@ -124,60 +124,60 @@ class Hub:
         self._failed_readers = 0
         self._key_frames_asked = 0
 
-    def attach(self, reader: Reader) -> None:
+    def subscribe(self, subscriber: Subscriber) -> None:
         """
-        Give a reader a place; ask for a picture at once, and for a key frame.
+        Give a subscriber a place; ask for a picture at once, and for a key frame.
 
         Its first unit will be a key frame. Attaching it again does nothing.
         """
         with self._lock:
-            if any(seat.reader is reader for seat in self._seats):
+            if any(subscription.subscriber is subscriber for subscription in self._subscriptions):
                 return
-            self._seats = (*self._seats, _Seat(reader))
+            self._subscriptions = (*self._subscriptions, _Subscription(subscriber))
             self._left_ns = None
             self._key_asked = True
-            self._newcomer = self._newcomer or reader.takes_repeats
+            self._new_viewer = self._new_viewer or subscriber.takes_repeats
         self._tell()
 
-    def detach(self, reader: Reader) -> None:
-        """Take a reader's place away. A unit that is under way may still reach it."""
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Take a subscriber's place away. A unit that is under way may still reach it."""
         with self._lock:
-            if not self._remove(reader):
+            if not self._remove(subscriber):
                 return
         self._tell()
 
     def publish(self, unit: AccessUnit) -> None:
         """
-        Hand one unit to every reader that can use it. One thread at a time.
+        Hand one unit to every subscriber that can use it. One thread at a time.
 
-        Never raises and never waits: a reader that raises is dropped alone.
+        Never raises and never waits: a subscriber that raises is dropped alone.
         """
         with self._lock:
-            seats = self._seats
+            subscriptions = self._subscriptions
             self._published += 1
-            if unit.key and not any(s.needs_key and _refuses(s, unit) for s in seats):
+            if unit.key and not any(s.needs_key and _refuses(s, unit) for s in subscriptions):
                 # Everyone who asked has this one; another would be made for nothing.
                 self._key_asked = False
         delivered = 0
         ask_again = False
-        for seat in seats:
-            if _refuses(seat, unit):
-                seat.needs_key = True
-            elif seat.needs_key and not unit.key:
+        for subscription in subscriptions:
+            if _refuses(subscription, unit):
+                subscription.needs_key = True
+            elif subscription.needs_key and not unit.key:
                 ask_again = True
-            elif self._deliver(seat, unit):
-                seat.needs_key = False
+            elif self._deliver(subscription, unit):
+                subscription.needs_key = False
                 delivered += 1
         with self._lock:
             self._delivered += delivered
-            self._withheld += len(seats) - delivered
+            self._withheld += len(subscriptions) - delivered
         if ask_again:
             self.request_key_frame()
 
     def request_key_frame(self) -> None:
         """Ask for a key frame: someone came, or lost a picture. Asking twice makes one."""
         with self._lock:
-            if self._key_asked or not self._seats:
+            if self._key_asked or not self._subscriptions:
                 return
             self._key_asked = True
         self._tell()
@@ -185,10 +185,10 @@ class Hub:
     def request_picture(self) -> None:
         """Ask for a picture at once, with a key frame: someone came to a running output."""
         with self._lock:
-            if not self._seats:
+            if not self._subscriptions:
                 return
             self._key_asked = True
-            self._newcomer = True
+            self._new_viewer = True
         self._tell()
 
     def take_key_request(self, now_ns: int) -> bool:
@@ -204,52 +204,54 @@ class Hub:
 
     @property
     def next_key_request_ns(self) -> int | None:
-        """Tell when `take_key_request` will say yes. None: nobody asks."""
+        """When `take_key_request` will say yes. None: nobody asks."""
         with self._lock:
             return self._next_key_request_ns()
 
-    def take_newcomer(self) -> bool:
+    def take_new_viewer(self) -> bool:
         """Answer once whether a newcomer waits: repeat the last picture, or the card, now."""
         with self._lock:
-            newcomer, self._newcomer = self._newcomer, False
+            newcomer, self._new_viewer = self._new_viewer, False
             return newcomer
 
     def wanted(self, now_ns: int) -> bool:
         """Decide whether encoding is worth it: someone is here, or left a moment ago."""
         with self._lock:
-            if self._seats:
+            if self._subscriptions:
                 return True
             return self._left_ns is not None and now_ns < self._left_ns + self._linger_ns
 
     def wanted_until(self, now_ns: int) -> int | None:
-        """Tell when lingering ends. None: someone is here, or it has ended."""
+        """Return when lingering ends. None: someone is here, or it has ended."""
         with self._lock:
-            if self._seats or self._left_ns is None:
+            if self._subscriptions or self._left_ns is None:
                 return None
             end_ns = self._left_ns + self._linger_ns
             return end_ns if now_ns < end_ns else None
 
     @property
     def keeps_no_repeats(self) -> bool:
-        """Tell whether some reader refuses repeats: the frame after one must be a key frame."""
+        """Whether some subscriber refuses repeats: the frame after one must be a key frame."""
         with self._lock:
-            return any(not seat.reader.takes_repeats for seat in self._seats)
+            return any(
+                not subscription.subscriber.takes_repeats for subscription in self._subscriptions
+            )
 
     @property
-    def reader_count(self) -> int:
-        """Tell how many readers have a place."""
+    def subscriber_count(self) -> int:
+        """How many subscribers have a place."""
         with self._lock:
-            return len(self._seats)
+            return len(self._subscriptions)
 
     @property
     def counters(self) -> HubCounters:
-        """Tell what has gone through since the hub was made."""
+        """What has gone through since the hub was made."""
         with self._lock:
             return HubCounters(
                 published=self._published,
                 delivered=self._delivered,
                 withheld=self._withheld,
-                failed_readers=self._failed_readers,
+                failed_subscribers=self._failed_readers,
                 key_frames_asked=self._key_frames_asked,
             )
 
@@ -259,36 +261,40 @@ class Hub:
             return None
         return max(0, (self._key_spent_ns or 0) - KEY_FRAME_SPACING_NS)
 
-    def _remove(self, reader: Reader) -> bool:
+    def _remove(self, subscriber: Subscriber) -> bool:
         assert self._lock.locked()  # noqa: S101 - a bug of ours, not of the caller
-        seats = tuple(seat for seat in self._seats if seat.reader is not reader)
-        if len(seats) == len(self._seats):
+        subscriptions = tuple(
+            subscription
+            for subscription in self._subscriptions
+            if subscription.subscriber is not subscriber
+        )
+        if len(subscriptions) == len(self._subscriptions):
             return False
-        self._seats = seats
-        if not seats:
+        self._subscriptions = subscriptions
+        if not subscriptions:
             self._left_ns = self._clock_ns()
             # Nobody is left to see them.
-            self._key_asked = self._newcomer = False
+            self._key_asked = self._new_viewer = False
         return True
 
-    def _deliver(self, seat: _Seat, unit: AccessUnit) -> bool:
+    def _deliver(self, subscription: _Subscription, unit: AccessUnit) -> bool:
         try:
-            seat.reader.push(unit)
+            subscription.subscriber.push(unit)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-            self._drop(seat, error)
+            self._drop(subscription, error)
             return False
         return True
 
-    def _drop(self, seat: _Seat, error: Exception) -> None:
-        _log.warning("An output failed and gets no more pictures: %s", error, exc_info=error)
+    def _drop(self, subscription: _Subscription, error: Exception) -> None:
+        logger.warning("An output failed and gets no more pictures: %s", error, exc_info=error)
         with self._lock:
-            if not self._remove(seat.reader):
+            if not self._remove(subscription.subscriber):
                 return
             self._failed_readers += 1
         try:
-            seat.reader.on_lost(error)
-        except Exception:  # noqa: BLE001 - whatever it is, the others go on
-            _log.exception("An output failed once more on being told that it had failed.")
+            subscription.subscriber.on_lost(error)
+        except Exception:
+            logger.exception("An output failed once more on being told that it had failed.")
         self._tell()
 
     def _tell(self) -> None:
@@ -296,5 +302,5 @@ class Hub:
             self._on_change()
 
 
-def _refuses(seat: _Seat, unit: AccessUnit) -> bool:
-    return unit.repeat and not seat.reader.takes_repeats
+def _refuses(subscription: _Subscription, unit: AccessUnit) -> bool:
+    return unit.repeat and not subscription.subscriber.takes_repeats

@@ -18,7 +18,7 @@ _PROFILES_WITH_CHROMA_FIELDS = (100, 110, 122, 144)
 
 
 def split_annex_b(data: bytes) -> Iterator[bytes]:
-    """Give the NAL units of an access unit in Annex B form, without their start codes."""
+    """Return the NAL units of an access unit in Annex B form, without their start codes."""
     start = data.find(_START)
     while start >= 0:
         following = data.find(_START, start + 3)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class Peer(Protocol):
     """The application's side of an output. Any thread."""
 
-    def say(self, body: dict[str, Any]) -> None:
-        """Send a message, as JSON would take it, to the output's `hear` in the application."""
+    def send(self, body: dict[str, Any]) -> None:
+        """Send a message, as JSON would take it, to the application's side."""
 
-    def news(self) -> None:
+    def stats_changed(self) -> None:
         """Have the output's numbers reported to the application soon."""
 
 
@@ -45,10 +45,10 @@ class StreamSource:
 
 class WorkerOutput(Protocol):
     """
-    An output that is open.
+    An open output, in the streaming process.
 
-    All of this is called on the main thread, and none of it waits: all streams
-    and all viewers live there.
+    Everything is called on the main thread and must not block: all streams and
+    all viewers are served there.
     """
 
     @property
@@ -57,11 +57,11 @@ class WorkerOutput(Protocol):
 
     @property
     def lost(self) -> int:
-        """How many pictures it could not take in time."""
+        """How many access units it could not take in time."""
 
     @property
     def trouble(self) -> str:
-        """What keeps it from delivering, and what helps. Empty: nothing."""
+        """What keeps it from delivering, and what helps. Empty if nothing does."""
 
     @property
     def opening(self) -> bool:
@@ -73,30 +73,30 @@ class WorkerOutput(Protocol):
 
     def numbers(self) -> dict[str, Any]:
         """
-        Give what it can tell of itself, as JSON would take it.
+        Return its statistics, as JSON would take them.
 
-        What stands under ``counters`` counts from the start of this process.
+        What is under ``counters`` counts from the start of this process.
         """
 
-    def hear(self, body: dict[str, Any]) -> None:
-        """Take what its other end, in the application, has to say."""
+    def on_message(self, body: dict[str, Any]) -> None:
+        """Handle a message of the application's side."""
 
-    def orphaned(self) -> None:
-        """Learn that the application has gone: nobody answers any more."""
+    def on_app_exit(self) -> None:
+        """Handle that the application has gone: nobody answers any more."""
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
         """
-        Begin to end: no picture comes any more, deliver what there is.
+        Begin to end: no access unit comes any more, deliver what there is.
 
         Args:
             seconds: How long that may take.
-            longest_seconds: How long it may take while it gets somewhere.
+            longest_seconds: How long it may take while something is delivered.
 
         """
 
     @property
     def finished(self) -> bool:
-        """Whether what `finish` has begun is over. The peer's `news` says that it may be."""
+        """Whether what `finish` began is over. `Peer.stats_changed` is called when it may be."""
 
     def close(self) -> Future[None] | None:
         """
@@ -109,40 +109,40 @@ class WorkerOutput(Protocol):
 
 
 class QuietOutput:
-    """Be an output that has nothing to tell, and delivers as it goes."""
+    """An output without statistics and messages, which delivers at once."""
 
     @property
     def opening(self) -> bool:
-        """It is open once it was made."""
+        """False: it is open once it is made."""
         return False
 
     @property
     def finished(self) -> bool:
-        """Nothing is under way."""
+        """True: nothing waits to be delivered."""
         return True
 
     @property
     def trouble(self) -> str:
-        """Nothing keeps it from delivering."""
+        """Empty: nothing keeps it from delivering."""
         return ""
 
     @property
     def failed(self) -> bool:
-        """It has not."""
+        """False."""
         return False
 
     def numbers(self) -> dict[str, Any]:
-        """Tell nothing."""
+        """Return no statistics."""
         return {}
 
-    def hear(self, body: dict[str, Any]) -> None:
-        """Do nothing: nothing is said to it."""
+    def on_message(self, body: dict[str, Any]) -> None:
+        """Do nothing: no message is sent to it."""
 
-    def orphaned(self) -> None:
-        """Do nothing: nothing was asked."""
+    def on_app_exit(self) -> None:
+        """Do nothing: it waits for no answer."""
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
-        """Do nothing: nothing waits."""
+        """Do nothing: nothing waits to be delivered."""
 
 
 class _Opening(WorkerOutput, Protocol):

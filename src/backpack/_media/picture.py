@@ -50,7 +50,7 @@ class Redaction:
     """
 
     def clean(self, picture: Picture) -> CleanPicture:
-        """Give the picture back as one that may be seen."""
+        """Return the picture back as one that may be seen."""
         return CleanPicture(
             picture.address,
             picture.stride,

@@ -70,21 +70,21 @@ class DropPolicy:
 
     @property
     def skipping(self) -> bool:
-        """Tell whether only a key frame helps now."""
+        """Whether only a key frame helps now."""
         return self._skipping
 
     @property
     def lost(self) -> int:
-        """Tell how many units were turned away."""
+        """How many units were turned away."""
         return self._lost
 
     @property
     def gaps(self) -> int:
-        """Tell how many times the output had to skip."""
+        """How many times the output had to skip."""
         return self._gaps
 
     def has_room(self, *, waiting_units: int, waiting_bytes: int) -> bool:
-        """Tell whether a key frame should be asked for: skipping, and half of it is free again."""
+        """Return whether to ask for a key frame: it is skipping, and half of it is free again."""
         return (
             self._skipping
             and waiting_units * 2 <= self._max_units
@@ -176,13 +176,13 @@ class UnitQueue:
 
     @property
     def closed(self) -> bool:
-        """Tell whether `close` was called."""
+        """Whether `close` was called."""
         with self._changed:
             return self._closed
 
     @property
     def lost(self) -> int:
-        """Tell how many units this output has lost."""
+        """How many units this output has lost."""
         with self._changed:
             return self._policy.lost
 

@@ -62,7 +62,7 @@ class Cadence:
         self, now_ns: int, *, fresh: bool, newcomer: bool, key_due_ns: int | None = None
     ) -> Action:
         """
-        Say what the encoder of a watched stream gets.
+        Return what the encoder of a watched stream gets.
 
         Args:
             now_ns: The time.
@@ -84,7 +84,7 @@ class Cadence:
         self, pts_ns: int, action: Action, *, asked: bool, repeats_refused: bool, epoch: int
     ) -> bool:
         """
-        Say whether the picture must be one that decoding can start at.
+        Return whether the picture must be one that decoding can start at.
 
         Args:
             pts_ns: The picture's own time, for players and recordings count by it.
@@ -113,7 +113,7 @@ class Cadence:
         self._epoch = epoch
 
     def wake_at(self, key_due_ns: int | None = None) -> int | None:
-        """Tell when a picture has to be repeated if nothing comes; None: now."""
+        """Return when a picture has to be repeated if nothing comes; None: now."""
         if self._last_ns is None:
             return None
         is_greeting = self._last_ns < self._greet_until_ns

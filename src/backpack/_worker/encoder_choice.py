@@ -60,7 +60,7 @@ class EncoderChoice:
 
     @property
     def wants_size(self) -> bool:
-        """Tell whether the size of the video would matter and is only guessed."""
+        """Whether the size of the video would matter and is only guessed."""
         return self.spec is not None and self.spec.hardware and not self._is_sure
 
     def look(self, now_ns: int) -> bool:

@@ -12,7 +12,7 @@ from backpack._worker.cadence import Action, Cadence
 from backpack._worker.encoding.encoder import Encoder
 from backpack._worker.encoding.meter import Meter
 from backpack._worker.encoding.sei import REPEAT, with_user_data
-from backpack._worker.placeholder import Card
+from backpack._worker.placeholder import Placeholder
 from backpack._worker.timestamps import PictureTimes, Tags
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Feeder:
         on_failed: Called, on any thread, when the encoder has failed.
         on_shown: Called, on the encoder's thread, with the number of a put
             frame that has gone to the hub.
-        on_news: Called when the numbers are worth telling.
+        on_stats_changed: Called when the numbers are worth telling.
         last_size: Width and height of the application's last frame before this
             stream was opened, for the card: who comes before the first frame
             then sees no other size than later. None: there was none.
@@ -68,18 +68,18 @@ class Feeder:
         last_size: tuple[int, int] | None,
         on_failed: Callable[[EncoderError], None],
         on_shown: Callable[[int], None],
-        on_news: Callable[[], None],
+        on_stats_changed: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._hub = hub
         self._choice = choice
         self._on_failed = on_failed
         self._on_shown = on_shown
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         self._encoder: Encoder | None = None
         self._size: tuple[int, int] | None = None
         self._last_size = last_size or (None, None)
-        self._card: Card | None = None
+        self._card: Placeholder | None = None
         self._shows_card = False
         self.redaction = Redaction()
         self._cadence = Cadence()
@@ -95,7 +95,7 @@ class Feeder:
         self._counts = {"encoded": 0, "repeated": 0, "replaced": 0, "torn": 0}
 
     def numbers(self) -> dict[str, Any]:
-        """Give what was counted and measured, under the names of `Stats`. Any thread."""
+        """Return what was counted and measured, under the names of `Stats`. Any thread."""
         width, height = self._size or (0, 0)
         encoder = self._encoder
         return {
@@ -141,7 +141,7 @@ class Feeder:
             self.feed(ring)
 
     def due_ns(self, now_ns: int) -> int:
-        """Tell when to feed again if nothing comes before."""
+        """Return when to feed again if nothing comes before."""
         if self._owes_picture:
             return now_ns + _RETRY_NS
         repeat_ns = self._cadence.wake_at(self._hub.next_key_request_ns)
@@ -168,7 +168,7 @@ class Feeder:
         if fresh and self._cadence.wake_at() is None and frame is not None:
             # Put long before anybody came: shown, but as a repeat.
             fresh = now_ns - frame.mono_ns < FRESH_NS
-        self._owes_picture = self._hub.take_newcomer() or self._owes_picture
+        self._owes_picture = self._hub.take_new_viewer() or self._owes_picture
         return self._cadence.decide(
             now_ns,
             fresh=fresh,
@@ -229,7 +229,7 @@ class Feeder:
             self._use_size(self._settings.video_size(*self._last_size))
         width, height = self._size or (0, 0)
         if self._card is None:
-            self._card = Card(width, height)
+            self._card = Placeholder(width, height)
         self._shows_card = True
         return self._show(self._card.picture, tag, now_ns, lambda: True)
 
@@ -273,7 +273,7 @@ class Feeder:
             self.close_encoder()
             self._size = size
             self._card = None
-            self._on_news()
+            self._on_stats_changed()
 
     def _make_encoder(self) -> Encoder:
         spec = self._choice.spec
@@ -289,7 +289,7 @@ class Feeder:
             on_picture=self._on_picture,
             on_failed=self._on_failed,
         )
-        self._on_news()
+        self._on_stats_changed()
         return encoder
 
     def _on_picture(self, encoded: EncodedPicture) -> None:

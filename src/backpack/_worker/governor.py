@@ -46,7 +46,7 @@ class Governor:
 
     @property
     def interval_ns(self) -> int:
-        """Tell how far apart frames should be; 0: as the application likes."""
+        """How far apart frames should be; 0: as the application likes."""
         return self._interval_ns
 
     def sample(self, now_ns: int, ran_ns: int, waited_ns: int) -> int:
@@ -94,7 +94,7 @@ class Governor:
 
 def time_on_cpu() -> tuple[int, int] | None:
     """
-    Tell how long this process's threads have run, and have waited for a core.
+    Return how long this process's threads have run, and have waited for a core.
 
     Nanoseconds, summed over the threads that there are (Documentation of the
     Linux kernel, scheduler/sched-stats); None where the kernel does not tell.

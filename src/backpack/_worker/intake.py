@@ -49,7 +49,7 @@ class Stream:
         passed_over: Encoders that have failed in this application.
         on_ready: Called on the intake thread: with None when an encoder was
             found, with the error when none works any more.
-        on_news: Called, on any thread, when the numbers are worth telling.
+        on_stats_changed: Called, on any thread, when the numbers are worth telling.
         on_ended: Called once on the intake thread, as the last thing that it does.
         last_size: Width and height of the application's last frame before this
             stream was opened. None: there was none.
@@ -63,14 +63,14 @@ class Stream:
         last_size: tuple[int, int] | None = None,
         passed_over: set[str],
         on_ready: Callable[[BackpackError | None], None],
-        on_news: Callable[[], None],
+        on_stats_changed: Callable[[], None],
         on_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._waker = Waker()
         self.hub = Hub(
             linger_ns=round(settings.linger_seconds * _SECOND_NS), on_change=self._waker.wake
         )
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         self._on_ended = on_ended
         self._is_over = False
         # Guards what other threads hand to the intake.
@@ -89,7 +89,7 @@ class Stream:
             self._choice,
             on_failed=self._note_failure,
             on_shown=self._note_shown,
-            on_news=on_news,
+            on_stats_changed=on_stats_changed,
             last_size=last_size,
         )
         self._snapshots = Snapshots(self._feeder.redaction.clean, self._waker.wake)
@@ -137,11 +137,11 @@ class Stream:
 
     @property
     def is_wanted(self) -> bool:
-        """Tell whether somebody watches, or did a moment ago."""
+        """Whether somebody watches, or did a moment ago."""
         return self._is_wanted
 
     def numbers(self) -> dict[str, Any]:
-        """Give the numbers of the intake, under the names of `Stats`."""
+        """Return the numbers of the intake, under the names of `Stats`."""
         return {**self._feeder.numbers(), "error": self._fault or self._choice.error}
 
     def snapshot(self, max_width: int, then: Callable[[bytes | None], None]) -> None:
@@ -220,7 +220,7 @@ class Stream:
         is_looked_at = now_ns < self._looked_until_ns
         if is_looked_at != self._is_looked_at:
             self._is_looked_at = is_looked_at
-            self._on_news()
+            self._on_stats_changed()
         wanted = self._is_wanted
         if not wanted and is_looked_at:
             # For snapshots. Nothing is encoded for those, and few are enough.
@@ -230,7 +230,7 @@ class Stream:
             self._ring.set_wanted(wanted, interval_ns)
 
     def _again_at_ns(self, now_ns: int) -> int | None:
-        """Tell when to look again while nothing is encoded."""
+        """Return when to look again while nothing is encoded."""
         times = [self._choice.again_at_ns]
         if now_ns < self._looked_until_ns:
             times.append(self._looked_until_ns)
@@ -245,7 +245,7 @@ class Stream:
             self._feeder.skip_unseen(self._ring)
         if not wanted:
             self._feeder.close_encoder()
-        self._on_news()
+        self._on_stats_changed()
         return wanted
 
     def _fit_encoder(self) -> None:
@@ -264,13 +264,13 @@ class Stream:
             self._note_failure(error)
 
     def _note_failure(self, error: EncoderError) -> None:
-        """Learn that the encoder has failed. Any thread."""
+        """Called when the encoder has failed. Any thread."""
         with self._lock:
             self._encoder_failure = error
         self._waker.wake()
 
     def _note_shown(self, number: int) -> None:
-        """Learn that a frame was encoded. The encoder's thread."""
+        """Called when a frame was encoded. The encoder's thread."""
         ring = self._ring
         if ring is not None:
             ring.note_shown(number)
@@ -283,7 +283,7 @@ class Stream:
         self._feeder.close_encoder()
         self._choice.replace(failure)
         self.hub.request_picture()
-        self._on_news()
+        self._on_stats_changed()
 
     # --- the end ---------------------------------------------------------------
 

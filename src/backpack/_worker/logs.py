@@ -39,8 +39,8 @@ class LogHandler(logging.Handler):
         self._stderr = stderr
         self._is_orphaned = False
 
-    def orphaned(self) -> None:
-        """Learn that the application has gone. Idempotent."""
+    def on_app_exit(self) -> None:
+        """Called when the application has gone. Idempotent."""
         self._is_orphaned = True
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -64,10 +64,10 @@ def main(arguments: Sequence[str]) -> int:
         # Only now: what is missing is told to the application.
         from backpack._gst.gi import gstreamer_version  # noqa: PLC0415
         from backpack._worker.pulse import Pulse, continue_when_orphaned  # noqa: PLC0415
-        from backpack._worker.worker import Streamer  # noqa: PLC0415
+        from backpack._worker.worker import Worker  # noqa: PLC0415
 
         continue_when_orphaned()
-        pulse = Pulse(pulse_sock, parent_pid, on_orphaned=handler.orphaned)
+        pulse = Pulse(pulse_sock, parent_pid, on_orphaned=handler.on_app_exit)
         pulse.start()
     except (BackpackError, ImportError, OSError, RuntimeError, MemoryError) as error:
         missing = _explain(error)
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         _set_alarm(seconds)
         pulse.note_end()
 
-    Streamer(channel, on_ending=on_ending, on_orphaned=handler.orphaned).run()
+    Worker(channel, on_ending=on_ending, on_orphaned=handler.on_app_exit).run()
     pulse.close()
     channel.close()
     logging.shutdown()
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> BackpackError:
-    """Say why this process cannot stream; raise what is a fault of ours."""
+    """Return why this process cannot stream; raise what is a fault of ours."""
     try:
         return explain(error)
     except ImportError:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from backpack._ipc.settings import StreamSettings
     from backpack._media.output import StreamSource, WorkerOutput
-    from backpack._worker.servers import ServerBoard
+    from backpack._worker.servers import WorkerServers
 
 
 class OutputPeer:
@@ -25,7 +25,7 @@ class OutputPeer:
         number: The number of its stream.
         place: Its place among the stream's outputs.
         send: Sends a message to the application. Called on any thread.
-        tell_news: Called with the stream's number when its numbers are to be reported.
+        report_soon: Called with the stream's number when its numbers are to be reported.
 
     """
 
@@ -34,58 +34,60 @@ class OutputPeer:
         number: int,
         place: int,
         send: Callable[[FromOutput], None],
-        tell_news: Callable[[int], None],
+        report_soon: Callable[[int], None],
     ) -> None:
         self._number = number
         self._place = place
         self._send = send
-        self._tell_news = tell_news
+        self._report_soon = report_soon
 
-    def say(self, body: dict[str, Any]) -> None:
-        """Send a message to the output's `hear` in the application."""
+    def send(self, body: dict[str, Any]) -> None:
+        """Send a message to the output's `on_message` in the application."""
         self._send(FromOutput(self._number, self._place, body))
 
-    def news(self) -> None:
+    def stats_changed(self) -> None:
         """Have the stream's numbers reported soon."""
-        self._tell_news(self._number)
+        self._report_soon(self._number)
 
 
 class _Mount(QuietOutput):
     """A stream at one path of one server."""
 
-    def __init__(self, board: ServerBoard, number: int, path: str, source: StreamSource) -> None:
-        self._board = board
+    def __init__(
+        self, servers: WorkerServers, number: int, path: str, source: StreamSource
+    ) -> None:
+        self._servers = servers
         self._number = number
         self._path = path
-        board.mount(number, path, source)
+        servers.mount(number, path, source)
 
     @property
     def viewers(self) -> int:
-        return self._board.viewers(self._number, self._path)
+        return self._servers.viewers(self._number, self._path)
 
     @property
     def lost(self) -> int:
-        return self._board.lost(self._number, self._path)
+        return self._servers.lost(self._number, self._path)
 
     def numbers(self) -> dict[str, Any]:
-        return {"failed_logins": self._board.failed_logins(self._number)}
+        return {"failed_logins": self._servers.failed_logins(self._number)}
 
     @property
     def trouble(self) -> str:
-        return self._board.failure(self._number)
+        return self._servers.failure(self._number)
 
     @property
     def failed(self) -> bool:
         return bool(self.trouble)
 
     def close(self) -> None:
-        self._board.unmount(self._number, self._path)
+        self._servers.unmount(self._number, self._path)
 
 
 def open_outputs(
     descriptions: Sequence[Mapping[str, Any]],
     source: Callable[[int], StreamSource],
-    board: ServerBoard,
+    servers: WorkerServers,
     settings: StreamSettings,
 ) -> list[WorkerOutput]:
     """
@@ -94,7 +96,7 @@ def open_outputs(
     Args:
         descriptions: What the application has described.
         source: Returns the stream as the output at a place sees it.
-        board: The servers.
+        servers: The servers.
         settings: The settings of the stream.
 
     Raises:
@@ -105,7 +107,7 @@ def open_outputs(
     with contextlib.ExitStack() as undo:
         outputs: list[WorkerOutput] = []
         for place, description in enumerate(descriptions):
-            output = _open_output(description, source(place), board, settings)
+            output = _open_output(description, source(place), servers, settings)
             undo.callback(output.close)
             outputs.append(output)
         undo.pop_all()
@@ -115,12 +117,12 @@ def open_outputs(
 def _open_output(
     description: Mapping[str, Any],
     source: StreamSource,
-    board: ServerBoard,
+    servers: WorkerServers,
     settings: StreamSettings,
 ) -> WorkerOutput:
     found = described_type(description)
     if found.listens:
-        return _Mount(board, description["server"], description["path"], source)
+        return _Mount(servers, description["server"], description["path"], source)
     # Imported when it is first needed: streaming to one output needs no other's libraries.
     stream = found.load("worker.stream")
     output: WorkerOutput = stream.open_output(description, source, settings)

@@ -35,7 +35,7 @@ _GLYPH_HEIGHT = 7
 _PITCH = 6
 
 
-class Card:
+class Placeholder:
     """
     A gray picture that says that there are no frames yet.
 

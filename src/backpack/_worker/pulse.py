@@ -97,7 +97,7 @@ class Pulse:
         self._thread.start()
 
     def note_end(self) -> None:
-        """Learn that the main loop has begun the end, and limits it. Any thread; idempotent."""
+        """Called when the main loop has begun the end, and limits it. Any thread; idempotent."""
         self._is_ending.set()
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Pulse:
 
     def _open_parent(self) -> int | None:
         """
-        Give a descriptor that can be read once the application has gone, where there is such.
+        Return a descriptor that can be read once the application has gone, where there is such.
 
         A process that the application has forked keeps the other end of our socket open.
         """

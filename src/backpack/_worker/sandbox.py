@@ -103,7 +103,7 @@ _DENIED: Final = {
 
 
 def is_wanted(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether ``BACKPACK_SANDBOX`` leaves it on, as it is by default."""
+    """Return whether ``BACKPACK_SANDBOX`` leaves it on, as it is by default."""
     return environ.get(SANDBOX, "").strip().lower() not in ("0", "no", "off", "false")
 
 

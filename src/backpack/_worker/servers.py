@@ -38,7 +38,7 @@ class _Server(Protocol):
     def close(self) -> Future[None]: ...
 
 
-class ServerBoard:
+class WorkerServers:
     """
     Bring servers and the streams on them together, whichever comes first.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from backpack._ipc.ring import RingReader
     from backpack._ipc.settings import StreamSettings
     from backpack._media.output import WorkerOutput
-    from backpack._worker.servers import ServerBoard
+    from backpack._worker.servers import WorkerServers
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class WorkerStream:
         settings: The settings of the stream, checked.
         passed_over: Encoders that have failed in this application.
         say: Sends a message to the application. Called on any thread.
-        on_news: Called, on any thread, with the number of the stream when its
+        on_stats_changed: Called, on any thread, with the number of the stream when its
             numbers are to be reported.
         on_closed: Called once with the number of the stream when it is over.
 
@@ -56,13 +56,13 @@ class WorkerStream:
         *,
         passed_over: set[str],
         say: Callable[[Message], None],
-        on_news: Callable[[int], None],
+        on_stats_changed: Callable[[int], None],
         on_closed: Callable[[int], None],
     ) -> None:
         self.number = order.id
         self._settings = settings
         self._say = say
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         self._on_closed = on_closed
         self._state = StreamState.OPENING
         self._kinds: list[str] = []
@@ -78,17 +78,17 @@ class WorkerStream:
             settings,
             passed_over=passed_over,
             on_ready=lambda error: call_soon(self._on_encoder, error),
-            on_news=lambda: on_news(self.number),
+            on_stats_changed=lambda: on_stats_changed(self.number),
             on_ended=lambda: call_soon(self._on_drained),
             last_size=None if order.last_size is None else (*order.last_size,),
         )
 
     # --- opening ----------------------------------------------------------------
 
-    def open(self, descriptions: list[dict[str, Any]], board: ServerBoard) -> None:
+    def open(self, descriptions: list[dict[str, Any]], servers: WorkerServers) -> None:
         """Open the outputs. A failure is told to the application, and ends the stream."""
         try:
-            self._outputs = open_outputs(descriptions, self._source, board, self._settings)
+            self._outputs = open_outputs(descriptions, self._source, servers, self._settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing streams
             self.refuse(error)
             return
@@ -96,7 +96,7 @@ class WorkerStream:
         self._slow = [output for output in self._outputs if output.opening]
 
     def _source(self, place: int) -> StreamSource:
-        peer = OutputPeer(self.number, place, self._say, self._on_news)
+        peer = OutputPeer(self.number, place, self._say, self._on_stats_changed)
         return StreamSource(self._intake.hub, self.numbers, self._intake.snapshot, peer)
 
     def refuse(self, error: Exception) -> None:
@@ -110,7 +110,7 @@ class WorkerStream:
             return
         if error is None:
             self._has_encoder = True
-            self._on_news(self.number)
+            self._on_stats_changed(self.number)
         else:
             self._fail(error)
 
@@ -158,10 +158,10 @@ class WorkerStream:
         """Report the numbers to the application."""
         self._say(StreamReport(self.number, self.numbers()))
 
-    def hear(self, place: int, body: dict[str, Any]) -> None:
+    def on_message(self, place: int, body: dict[str, Any]) -> None:
         """Hand a message of the application to the output that it is for."""
         if place < len(self._outputs):
-            self._outputs[place].hear(body)
+            self._outputs[place].on_message(body)
 
     def ask_for(self, interval_ns: int) -> None:
         """Ask the application for frames that are so far apart; 0: as it likes."""
@@ -203,10 +203,10 @@ class WorkerStream:
 
     # --- the end ----------------------------------------------------------------
 
-    def orphaned(self) -> None:
+    def on_app_exit(self) -> None:
         """Tell the outputs that the application has gone."""
         for output in self._outputs:
-            output.orphaned()
+            output.on_app_exit()
 
     def close(
         self, seconds: float, deliver_seconds: float, *, longest_seconds: float = 0.0

@@ -53,7 +53,7 @@ class PictureTimes:
         self._epoch = 0
 
     def is_new(self, frame: RingFrame) -> bool:
-        """Tell whether a frame was not encoded yet."""
+        """Return whether a frame was not encoded yet."""
         return frame.number > self._number
 
     def replaced_by(self, frame: RingFrame) -> int:
@@ -123,5 +123,5 @@ class Tags:
             self._inside.pop(next(iter(self._inside)), None)
 
     def take(self, pts_ns: int) -> Tag | None:
-        """Give the tag of a picture that came out, or did not go in."""
+        """Return the tag of a picture that came out, or did not go in."""
         return self._inside.pop(pts_ns, None)

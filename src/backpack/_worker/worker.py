@@ -29,7 +29,7 @@ from backpack._ipc.ring import RingReader
 from backpack._ipc.settings import StreamSettings
 from backpack._lib.shortage import shortage
 from backpack._worker.governor import Governor, time_on_cpu
-from backpack._worker.servers import ServerBoard
+from backpack._worker.servers import WorkerServers
 from backpack._worker.stream import WorkerStream, as_failure
 from backpack.errors import BackpackError, SettingsError
 
@@ -46,7 +46,7 @@ LONGEST_FLUSH_SECONDS = 30.0
 """The same, while they get somewhere."""
 
 
-class Streamer:
+class Worker:
     """
     Do what the application asks for, on GLib's main loop.
 
@@ -75,7 +75,7 @@ class Streamer:
         # Whether an output delivers meanwhile, which may take longer.
         self._is_flushing = False
         self._loop = GLib.MainLoop()
-        self._board = ServerBoard(self._on_servers_changed)
+        self._servers = WorkerServers(self._on_servers_changed)
         self._streams: dict[int, WorkerStream] = {}
         self._passed_over: set[str] = set()
         self._governor = Governor()
@@ -103,7 +103,7 @@ class Streamer:
         if orphaned:
             self._on_orphaned()
             for stream in self._streams.values():
-                stream.orphaned()
+                stream.on_app_exit()
         if self._is_ending:
             return
         self._is_ending = True
@@ -115,7 +115,7 @@ class Streamer:
 
     def _end_when_empty(self) -> None:
         if self._is_ending and not self._streams:
-            when_all_done(self._board.close(), self._loop.quit)
+            when_all_done(self._servers.close(), self._loop.quit)
 
     # --- the channel -----------------------------------------------------------
 
@@ -197,7 +197,7 @@ class Streamer:
         self._end(orphaned=False)
 
     def _on_open_server(self, order: OpenServer, _: list[int]) -> None:
-        self._board.open(order, self._on_server_open, self._on_failed)
+        self._servers.open(order, self._on_server_open, self._on_failed)
 
     def _on_server_open(self, number: int, port: int) -> None:
         self.say(Opened(number, {"port": port}))
@@ -206,7 +206,7 @@ class Streamer:
         self.say(Failed(number, type(error).__name__, str(error)))
 
     def _on_close_server(self, order: CloseServer, _: list[int]) -> None:
-        closing = self._board.close_server(order.id)
+        closing = self._servers.close_server(order.id)
         when_all_done([closing], lambda: self.say(Closed(order.id)))
 
     def _on_open_stream(self, order: OpenStream, _: list[int]) -> None:
@@ -221,14 +221,14 @@ class Streamer:
                 settings,
                 passed_over=self._passed_over,
                 say=self.say,
-                on_news=self.tell_news,
+                on_stats_changed=self.report_soon,
                 on_closed=self._on_stream_closed,
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing streams
             self._on_failed(order.id, as_failure(error))
             return
         self._streams[order.id] = stream
-        stream.open(order.outputs, self._board)
+        stream.open(order.outputs, self._servers)
 
     def _on_attach_ring(self, order: AttachRing, fds: list[int]) -> None:
         stream = self._streams.get(order.id)
@@ -241,7 +241,7 @@ class Streamer:
     def _on_to_output(self, order: ToOutput, _: list[int]) -> None:
         stream = self._streams.get(order.id)
         if stream is not None:
-            stream.hear(order.output, order.body)
+            stream.on_message(order.output, order.body)
 
     def _on_close_stream(self, order: CloseStream, _: list[int]) -> None:
         stream = self._streams.get(order.id)
@@ -257,11 +257,11 @@ class Streamer:
 
     # --- reports ---------------------------------------------------------------
 
-    def tell_news(self, number: int) -> None:
+    def report_soon(self, number: int) -> None:
         """Have a stream looked at, and its numbers reported, soon. Any thread."""
-        call_soon(self._on_news, number)
+        call_soon(self._on_stats_changed, number)
 
-    def _on_news(self, number: int) -> None:
+    def _on_stats_changed(self, number: int) -> None:
         stream = self._streams.get(number)
         if stream is None:
             return
@@ -275,7 +275,7 @@ class Streamer:
 
     def _on_servers_changed(self) -> None:
         for number in list(self._streams):
-            self._on_news(number)
+            self._on_stats_changed(number)
 
     def _report_all(self) -> bool:
         watched = [stream for stream in self._streams.values() if stream.is_watched]

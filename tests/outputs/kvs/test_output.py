@@ -50,7 +50,7 @@ def test_what_went_with_the_streaming_process_is_said_by_what_was_on_the_disk(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, stored: int, said: str
 ) -> None:
     """A buffer_path that could not be written to has kept nothing, and that is told."""
-    output(buffer_path=tmp_path).went_away({"buffered_frames": 40, "frames_stored": stored})
+    output(buffer_path=tmp_path).on_worker_exit({"buffered_frames": 40, "frames_stored": stored})
 
     assert "40 frames" in caplog.text
     assert said in caplog.text
@@ -61,7 +61,7 @@ def test_what_went_with_the_streaming_process_is_lost_where_there_is_no_buffer_p
     caplog: pytest.LogCaptureFixture, producer: str
 ) -> None:
     """And the log says what would have kept it."""
-    output(producer=producer).went_away({"buffered_frames": 40})
+    output(producer=producer).on_worker_exit({"buffered_frames": 40})
 
     assert "They are lost; " in caplog.text
     assert "buffer_path=" in caplog.text

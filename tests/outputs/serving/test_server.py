@@ -43,8 +43,8 @@ def test_a_server_lives_as_long_as_outputs_need_it(kind: type[Server]) -> None:
     """The first one starts it and the last one stops it."""
     server = kind(0)
     first, second = output(server, "first"), output(server, "/second")
-    first.hold()
-    second.hold()
+    first.acquire()
+    second.acquire()
     assert list(server.streams) == ["/first", "/second"]
     assert server.urls() == first.urls() + second.urls()
     assert first.describe() == {**second.describe(), "path": "/first"}
@@ -61,11 +61,11 @@ def test_a_server_that_the_application_started_goes_on(kind: type[Server]) -> No
     """Outputs that come and go neither start nor stop it."""
     with kind(0) as server:
         one = output(server, "/door")
-        one.hold()
+        one.acquire()
         one.release()
         assert listens(server.port)
     waiting = output(server, "/door", starts_server=False)
-    waiting.hold()
+    waiting.acquire()
     assert not listens(server.port)
     waiting.release()
 
@@ -76,14 +76,14 @@ def test_a_path_is_taken_once(kind: type[Server]) -> None:
     with taken_port() as port:
         server = kind(port)
         with pytest.raises(AddressInUseError):
-            output(server, "/door").hold()
+            output(server, "/door").acquire()
     assert list(server.streams) == []
     one, two = (output(server, "/door", starts_server=False) for _ in range(2))
-    one.hold()
+    one.acquire()
     with pytest.raises(SettingsError, match="'/door' is taken already"):
-        two.hold()
+        two.acquire()
     one.release()
-    two.hold()
+    two.acquire()
     two.release()
 
 
@@ -131,7 +131,7 @@ held.wait()
 child = os.fork()
 if not child:
     signal.alarm(60)
-    for call in (server.start, ServedOutput(server, "/door", starts_server=True).hold):
+    for call in (server.start, ServedOutput(server, "/door", starts_server=True).acquire):
         try:
             call()
         except StateError as error:

@@ -32,7 +32,7 @@ class DiscardStream:
         self._units = 0
         self._bytes = 0
         # From now on `push` is called for each access unit, while somebody watches the stream.
-        source.hub.attach(self)
+        source.hub.subscribe(self)
 
     def push(self, unit: Any) -> None:  # noqa: ANN401 - SpyGlass's
         """Take one access unit: H.264 in Annex B form. On the encoder's thread; never block."""
@@ -53,19 +53,19 @@ class DiscardStream:
         """Return what goes into `stats().outputs`; ``counters`` add up over restarts."""
         return {"name": self._name, "counters": {"units": self._units, "bytes": self._bytes}}
 
-    def hear(self, body: dict[str, Any]) -> None:
+    def on_message(self, body: dict[str, Any]) -> None:
         """Handle a message from the application's side."""
-        self._source.peer.say({"answer": body["hello"]})
+        self._source.peer.send({"answer": body["hello"]})
 
-    def orphaned(self) -> None:
+    def on_app_exit(self) -> None:
         """Handle that the application has gone."""
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
-        """Begin to deliver what is left; when `finished` becomes true, call `peer.news()`."""
+        """Begin to deliver what is left. `peer.stats_changed()` says when `finished` is true."""
 
     def close(self) -> None:
         """Close it. Called once at least, also after a failure."""
-        self._source.hub.detach(self)
+        self._source.hub.unsubscribe(self)
 
 
 def open_output(description: dict[str, Any], source: Any, _settings: object) -> DiscardStream:  # noqa: ANN401
@@ -75,7 +75,7 @@ def open_output(description: dict[str, Any], source: Any, _settings: object) -> 
     Args:
         description: What it returned.
         source: The stream: `hub` with its access units, `numbers()`, `snapshot(width, then)`,
-            and `peer` with `say(body)` and `news()`.
+            and `peer` with `send(body)` and `stats_changed()`.
         _settings: The settings of the stream: rate, bitrate, size.
 
     """

@@ -47,17 +47,17 @@ class GstSink:
         self.repeats = repeats
 
     def describe(self) -> dict[str, Any]:
-        """Give what the streaming process needs."""
+        """Return what the streaming process needs."""
         return {"kind": "gstreamer", "pipeline": self.pipeline, "repeats": self.repeats}
 
-    def hold(self) -> None:
+    def acquire(self) -> None:
         """Do nothing: it stands on nothing of ours."""
 
     def release(self) -> None:
         """Do nothing."""
 
     def urls(self) -> list[str]:
-        """Give none: only the pipeline knows where it sends."""
+        """Return none: only the pipeline knows where it sends."""
         return []
 
     def __repr__(self) -> str:

@@ -156,7 +156,7 @@ class Check:
         return f"the stream is {info.status} and {kept}"
 
     def _description(self) -> str:
-        """Give what DescribeStream answers; wait for a stream that is being created."""
+        """Return what DescribeStream answers; wait for a stream that is being created."""
         asked = {"StreamName": self._settings.stream_name}
         control = self._settings.control_endpoint
         give_up_at = self._clock() + (CREATE_SECONDS if self._settings.create_stream else 0.0)
@@ -171,12 +171,12 @@ class Check:
             self._put_for(LOOK_SECONDS)
 
     def _creates_none(self) -> bool:
-        """Tell whether the producer has given up, or was told that it may not."""
+        """Return whether the producer has given up, or was told that it may not."""
         stats = self._spyglass.kvs_stats()
         return stats.state == "FAILED" or "kinesisvideo:CreateStream" in stats.trouble
 
     def _create(self) -> str:
-        """Tell what has become of it: the producer creates a stream that it does not find."""
+        """Return what has become of it: the producer creates a stream that it does not find."""
         if not self._was_missing:
             if "DescribeStream" in self._lacks:
                 raise _SkippedError("it needs DescribeStream")

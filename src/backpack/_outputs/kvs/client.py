@@ -18,7 +18,7 @@ from backpack.errors import BackpackError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack._outputs.kvs.messages import Letter
+    from backpack._outputs.kvs.messages import KVSMessage
     from backpack._outputs.kvs.shared.api import Request, SignedHead
 
 _OK = 200
@@ -39,11 +39,11 @@ class Caller:
 
     Args:
         signer: Who signs.
-        say: Writes to the other end; see `backpack._app.output.Correspondent`.
+        say: Writes to the other end; see `backpack._app.output.TwoWayOutput`.
 
     """
 
-    def __init__(self, signer: RequestSigner, say: Callable[[Letter], None]) -> None:
+    def __init__(self, signer: RequestSigner, say: Callable[[KVSMessage], None]) -> None:
         self._signer = signer
         self._say = say
         self._numbers = itertools.count(1)
@@ -135,7 +135,7 @@ def wait_for(ask: Callable[..., None], timeout: float) -> Any:  # noqa: ANN401 -
 
 
 def why_not(request: Request, fetched: Fetched) -> str:
-    """Say why a call was not granted, and what helps."""
+    """Return why a call was not granted, and what helps."""
     if not fetched.status:
         return f"{request.endpoint} was not reached. {fetched.trouble}"
     error, message = read_error(fetched.error_type, fetched.body.encode())

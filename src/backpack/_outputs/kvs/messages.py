@@ -53,7 +53,7 @@ class Sign:
     @property
     def request(self) -> Request:
         """
-        Give the request that is to be signed.
+        The request that is to be signed.
 
         Raises:
             KeyError: There is no such operation.
@@ -99,7 +99,7 @@ class Signed:
 
     @property
     def signed_head(self) -> SignedHead:
-        """Give the head."""
+        """The head."""
         head = self.head.encode("latin-1")
         return SignedHead(head, self.good_seconds, self.expires_in_seconds, self.keys_of)
 
@@ -148,19 +148,21 @@ class Fetched:
     keys_of: str = ""
 
 
-Letter: TypeAlias = Sign | Signed | Fetch | Fetched
+KVSMessage: TypeAlias = Sign | Signed | Fetch | Fetched
 
-_TYPES: dict[str, type[Letter]] = {kind.__name__: kind for kind in (Sign, Signed, Fetch, Fetched)}
-
-
-def write_letter(letter: Letter) -> dict[str, Any]:
-    """Write a letter as JSON would take it."""
-    return {"type": type(letter).__name__, **asdict(letter)}
+_TYPES: dict[str, type[KVSMessage]] = {
+    kind.__name__: kind for kind in (Sign, Signed, Fetch, Fetched)
+}
 
 
-def read_letter(body: dict[str, Any]) -> Letter:
+def write_message(message: KVSMessage) -> dict[str, Any]:
+    """Write a message as JSON would take it."""
+    return {"type": type(message).__name__, **asdict(message)}
+
+
+def read_message(body: dict[str, Any]) -> KVSMessage:
     """
-    Read a letter.
+    Read a message.
 
     Raises:
         ValueError: It is none of this version.

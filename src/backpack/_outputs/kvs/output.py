@@ -13,7 +13,14 @@ from backpack._app.output import mask
 from backpack._outputs.kvs.client import Caller, wait_for
 from backpack._outputs.kvs.credentials.handlers import KVSCredentialsHandler
 from backpack._outputs.kvs.credentials.signer import Signer
-from backpack._outputs.kvs.messages import Fetched, Letter, Sign, Signed, read_letter, write_letter
+from backpack._outputs.kvs.messages import (
+    Fetched,
+    KVSMessage,
+    Sign,
+    Signed,
+    read_message,
+    write_message,
+)
 from backpack._outputs.kvs.playback import playback_url
 from backpack._outputs.kvs.settings import ProducerSettings
 from backpack._outputs.kvs.shared.api import SignedHead
@@ -136,7 +143,7 @@ class KVSOutput:
     # --- what an output does ---------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
-        """Give what the streaming process needs; no secret is in it but a proxy's password."""
+        """Return what the streaming process needs; no secret is in it but a proxy's password."""
         described = dataclasses.asdict(self.settings)
         described |= {
             "proxy_url": self._route.proxy_url,
@@ -163,7 +170,7 @@ class KVSOutput:
         }
 
     def _bundle_for_kvssink(self, bundle: str | None) -> str | None:
-        """Give it what it would take notice of: a folder, or a file with this ending."""
+        """Return it what it would take notice of: a folder, or a file with this ending."""
         if bundle is None or bundle.endswith(".pem") or Path(bundle).is_dir():
             return bundle
         self.logger.warning(
@@ -174,13 +181,13 @@ class KVSOutput:
         return None
 
     def _file_path(self) -> dict[str, str | None]:
-        """Say where kvssink finds the credentials, in the form that it reads, or as variables."""
+        """Return where kvssink finds the credentials: a file that it reads, or variables."""
         if self._file is None:
             return {}
         name = "environment_path" if self.credentials_handler.by_environment else "credentials_path"
         return {name: self._file.path, "temporary_path": self._file.temporary_directory}
 
-    def hold(self) -> None:
+    def acquire(self) -> None:
         """
         Begin to look for credentials, in the background.
 
@@ -201,7 +208,7 @@ class KVSOutput:
         self._signer.close()
 
     def urls(self) -> list[str]:
-        """Give its address; `playback_url` gives one that a browser can open."""
+        """Return its address; `playback_url` gives one that a browser can open."""
         return [f"kvs://{self.settings.region}/{self.settings.stream_name}"]
 
     # --- what a correspondent does ---------------------------------------------
@@ -210,15 +217,15 @@ class KVSOutput:
         """Take the line to the other end."""
         self._say = say
 
-    def hear(self, body: dict[str, Any]) -> None:
+    def on_message(self, body: dict[str, Any]) -> None:
         """Sign what the other end asks for, or hand over what it has fetched."""
-        letter = read_letter(body)
-        if isinstance(letter, Fetched):
-            self.caller.hear(letter)
-        elif isinstance(letter, Sign):
-            self._sign(letter)
+        message = read_message(body)
+        if isinstance(message, Fetched):
+            self.caller.hear(message)
+        elif isinstance(message, Sign):
+            self._sign(message)
 
-    def went_away(self, told: Mapping[str, Any]) -> None:
+    def on_worker_exit(self, told: Mapping[str, Any]) -> None:
         """Say what was not persisted when the streaming process ended."""
         frames = told.get("buffered_frames", 0)
         if not frames:
@@ -257,22 +264,22 @@ class KVSOutput:
         return found
 
     def numbers(self) -> dict[str, Any]:
-        """Give what is known of the credentials."""
+        """Return what is known of the credentials."""
         return self._signer.numbers()
 
-    def _sign(self, letter: Sign) -> None:
+    def _sign(self, message: Sign) -> None:
         def answer(signed: SignedHead | BackpackError) -> None:
             if isinstance(signed, SignedHead):
-                self._write(Signed.of(letter.number, signed))
+                self._write(Signed.of(message.number, signed))
             else:
-                self._write(Signed(letter.number, trouble=str(signed)))
+                self._write(Signed(message.number, trouble=str(signed)))
 
-        self._signer.sign(letter.request, renew=letter.renew, then=answer)
+        self._signer.sign(message.request, renew=message.renew, then=answer)
 
-    def _write(self, letter: Letter) -> None:
+    def _write(self, message: KVSMessage) -> None:
         say = self._say
         if say is not None:
-            say(write_letter(letter))
+            say(write_message(message))
 
     # --- kvssink ---------------------------------------------------------------
 

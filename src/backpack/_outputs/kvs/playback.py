@@ -96,7 +96,7 @@ def playback_url(
 def _selector(
     mode: PlaybackMode, start: dt.datetime | None, end: dt.datetime | None
 ) -> dict[str, Any]:
-    """Say which fragments, by the times of their first frames. None are named where it is live."""
+    """Return which fragments, by the times of their first frames; none are named if it is live."""
     if mode is PlaybackMode.LIVE:
         if start is not None or end is not None:
             raise SettingsError(

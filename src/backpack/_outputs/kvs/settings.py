@@ -58,7 +58,7 @@ class ProducerSettings:
 
     @property
     def control_endpoint(self) -> str:
-        """Tell where the control plane answers."""
+        """Where the control plane answers."""
         if self.endpoint is not None or not self.hosts:
             return self.endpoint or control_endpoint(self.region)
         return f"https://{self.hosts[0]}"
@@ -109,7 +109,7 @@ class UploadSettings(ProducerSettings):
 
     @property
     def route(self) -> Route:
-        """Tell which hosts are reached through a proxy."""
+        """Which hosts are reached through a proxy."""
         return Route(self.proxy_url, self.proxy_exceptions)
 
     @classmethod

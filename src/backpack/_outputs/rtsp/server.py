@@ -163,10 +163,10 @@ class RTSPServer(ListeningServer, OldNames):
             return f"RTSP at {where}, for this machine only (address= names another address)"
         return f"RTSP at {where}"
 
-    def _open_message(self, tenancy_id: int) -> OpenServer:
-        return replace(super()._open_message(tenancy_id), launches=dict(self._launches))
+    def _open_message(self, remote_id: int) -> OpenServer:
+        return replace(super()._open_message(remote_id), launches=dict(self._launches))
 
     def _send_launches(self) -> None:
         """Tell a running server its pipelines; it knows the ones it has."""
         if self._is_open:
-            self._tenancy.send(self._open_message(self.id))
+            self._remote.send(self._open_message(self.id))

@@ -82,11 +82,11 @@ class RTSPServerSettings:
 
     @property
     def secure(self) -> bool:
-        """Tell whether the server speaks RTSPS."""
+        """Whether the server speaks RTSPS."""
         return self.certificate is not None
 
     def to_dict(self) -> dict[str, object]:
-        """Give the settings as JSON can carry them, passwords in clear: never log it."""
+        """Return the settings as JSON can carry them, passwords in clear: never log it."""
         return to_plain(self)
 
     @classmethod

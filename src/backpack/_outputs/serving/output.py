@@ -38,13 +38,13 @@ class ServedOutput:
         self._server_id = 0
 
     def describe(self) -> dict[str, Any]:
-        """Give what the streaming process needs."""
+        """Return what the streaming process needs."""
         kind = self.server._kind  # noqa: SLF001
         return {"kind": kind.type.name, "server": self._server_id, "path": self.path}
 
-    def hold(self) -> None:
+    def acquire(self) -> None:
         """Take the path, and start the server where it is ours to start."""
-        self._server_id = self.server._hold(  # noqa: SLF001
+        self._server_id = self.server._acquire(  # noqa: SLF001
             self.path, self, start=self._starts_server, required=self._required
         )
 

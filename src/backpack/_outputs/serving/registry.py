@@ -30,7 +30,7 @@ def register(server: ListeningServer) -> None:
 
 
 def server_at(server_class: type[_Server], address: str, port: int) -> _Server | None:
-    """Give the server of a class that listens there, or is to, so that URLs can share it."""
+    """Return the server of a class that listens there, or is to, so that URLs can share it."""
     with _servers_lock:
         found = _servers.get(_place(server_class, address, port))
     return found if isinstance(found, server_class) else None

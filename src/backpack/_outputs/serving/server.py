@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from backpack._app.notices import notify
-from backpack._app.remote import Tenancy
+from backpack._app.remote import RemoteHandle
 from backpack._ipc.messages import CloseServer, OpenServer
 from backpack._ipc.settings import is_disabled
 from backpack._lib.addresses import for_url
@@ -81,7 +81,7 @@ class ListeningServer:
         # Path → who is served there: an output, or the server itself.
         self._paths: dict[str, object] = {}
         # One for the server's whole life: streams name it by its number.
-        self._tenancy = Tenancy(
+        self._remote = RemoteHandle(
             opening=self._opening,
             on_opened=self._on_opened,
             on_failed=self._on_failed,
@@ -205,7 +205,7 @@ class ListeningServer:
             f"The path {path!r} is taken already on port {self.port}. Choose another one."
         )
 
-    def _hold(self, path: str, owner: object, *, start: bool, required: bool) -> int:
+    def _acquire(self, path: str, owner: object, *, start: bool, required: bool) -> int:
         """Keep a path for a stream, and the server running where asked; give the server's id."""
         self._check_fork("start_streaming")
         with self._life:
@@ -228,12 +228,12 @@ class ListeningServer:
                 if not self._holders and not self._started_by_app:
                     self._close()
 
-    # --- as a tenant -----------------------------------------------------------
+    # --- as a resource -----------------------------------------------------------
 
     @property
     def id(self) -> int:
         """The number by which the streaming process knows it."""
-        return self._tenancy.id
+        return self._remote.id
 
     def _open(self, *, required: bool = False) -> None:
         if self._is_open or is_disabled():
@@ -244,9 +244,9 @@ class ListeningServer:
         self._note_problem(None)
         self._is_starting = True
         try:
-            self._tenancy.open(required=required or self._required)
+            self._remote.open(required=required or self._required)
         except BaseException:
-            self._tenancy.close(CloseServer(self.id), _CLOSE_SECONDS)
+            self._remote.close(CloseServer(self.id), _CLOSE_SECONDS)
             raise
         finally:
             self._is_starting = False
@@ -273,15 +273,15 @@ class ListeningServer:
 
     def _close(self) -> None:
         if self._is_open:
-            self._tenancy.close(CloseServer(self.id), _CLOSE_SECONDS)
+            self._remote.close(CloseServer(self.id), _CLOSE_SECONDS)
         self._is_open = False
         self._note_problem(None)
 
-    def _opening(self, tenancy_id: int) -> list[tuple[Message, Sequence[int]]]:
-        return [(self._open_message(tenancy_id), ())]
+    def _opening(self, remote_id: int) -> list[tuple[Message, Sequence[int]]]:
+        return [(self._open_message(remote_id), ())]
 
-    def _open_message(self, tenancy_id: int) -> OpenServer:
-        return OpenServer(tenancy_id, self._kind.type.name, self._settings.to_dict())
+    def _open_message(self, remote_id: int) -> OpenServer:
+        return OpenServer(remote_id, self._kind.type.name, self._settings.to_dict())
 
     # On the supervisor's thread.
 

@@ -39,7 +39,7 @@ class ListenerSettings(Protocol):
         """Refuse what cannot be served."""
 
     def to_dict(self) -> dict[str, object]:
-        """Give the settings as JSON can carry them, secrets in clear."""
+        """Return the settings as JSON can carry them, secrets in clear."""
 
 
 _Settings = TypeVar("_Settings", bound=ListenerSettings)
@@ -62,7 +62,7 @@ def show(settings: ListenerSettings, *, secret: tuple[str, ...] = ()) -> str:
 
 
 def to_plain(settings: ListenerSettings) -> dict[str, object]:
-    """Give settings as JSON can carry them, secrets in clear: never log it."""
+    """Return settings as JSON can carry them, secrets in clear: never log it."""
     plain = {one.name: getattr(settings, one.name) for one in fields(settings)}
     plain["users"] = dict(settings.users)
     return {

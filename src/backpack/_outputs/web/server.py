@@ -35,7 +35,7 @@ KIND = Kind(
 )
 
 _TOKEN_BYTES = 24
-"""192 bits, 32 characters: nobody guesses that, however fast they may try."""
+"""192 bits, 32 characters: nobody throttle that, however fast they may try."""
 
 
 class WebServer(ListeningServer):

@@ -119,16 +119,16 @@ class WebServerSettings:
 
     @property
     def secure(self) -> bool:
-        """Tell whether the server speaks HTTPS."""
+        """Whether the server speaks HTTPS."""
         return self.certificate is not None
 
     @property
     def is_open(self) -> bool:
-        """Tell whether anybody may watch."""
+        """Whether anybody may watch."""
         return self.token is None and not self.users
 
     def to_dict(self) -> dict[str, object]:
-        """Give the settings as JSON can carry them, secrets in clear: never log it."""
+        """Return the settings as JSON can carry them, secrets in clear: never log it."""
         return to_plain(self)
 
     @classmethod

@@ -148,7 +148,7 @@ class SpendingTracker:
 
     @property
     def is_due(self) -> bool:
-        """Tell whether enough has come out since the last correction."""
+        """Whether enough has come out since the last correction."""
         pictures = self._pictures
         if len(pictures) < self._FEWEST:
             return False

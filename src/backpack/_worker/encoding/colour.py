@@ -70,7 +70,7 @@ class Converter(Protocol):
     """
 
     def layout(self, picture: Picture) -> Layout:
-        """Tell what `fill` will make of such a picture."""
+        """Return what `fill` will make of such a picture."""
 
     def fill(self, picture: Picture, address: int) -> None:
         """Write the picture to ``address``, where `layout` has its place."""
@@ -95,7 +95,7 @@ def fit(width: int, height: int, into_width: int, into_height: int) -> Rect:
 
 def is_cropped(picture: Picture, width: int, height: int) -> bool:
     """
-    Tell whether a picture is the stream's size but for the last row or column.
+    Return whether a picture is the stream's size but for the last row or column.
 
     An odd size is made even by leaving these out: scaling by a thousandth
     would cost time and blur every edge.
@@ -202,7 +202,7 @@ class LibyuvConverter:
         self._call("ARGBToI420", source, stride, *planes, width, height)
 
     def _planes(self, address: int, width: int, height: int) -> tuple[int, ...]:
-        """Give address and stride of Y, U and V, as GStreamer lays I420 out."""
+        """Return address and stride of Y, U and V, as GStreamer lays I420 out."""
         y_stride, u_stride = _pad4(width), _pad4((width + 1) // 2)
         u = address + y_stride * (height + height % 2)
         return (address, y_stride, u, u_stride, u + u_stride * ((height + 1) // 2), u_stride)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from backpack._worker.encoding.colour import Layout
     from backpack._worker.encoding.encoders import EncoderSpec
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _STALL_SECONDS: Final = 2.0
 """An encoder that keeps a picture for so long while it is fed has failed."""
@@ -116,17 +116,17 @@ class Encoder:
 
     @property
     def width(self) -> int:
-        """Give the width of the video."""
+        """The width of the video."""
         return self._size.width
 
     @property
     def height(self) -> int:
-        """Give the height of the video."""
+        """The height of the video."""
         return self._size.height
 
     @property
     def bitrate_kbps(self) -> int:
-        """Give the bit rate that is aimed at, whatever the encoder is told for it."""
+        """The bit rate that is aimed at, whatever the encoder is told for it."""
         if self._asked_kbps is not None:
             return self._asked_kbps
         return default_bitrate_kbps(self.width, self.height, self._tracker.told_fps)
@@ -259,7 +259,7 @@ class Encoder:
         )
 
     def _hangs(self) -> bool:
-        """Tell whether the encoder keeps what should have come out long ago."""
+        """Return whether the encoder keeps what should have come out long ago."""
         while self._works():
             if self._inside.stalled_for(time.monotonic()) < _STALL_SECONDS:
                 return False
@@ -269,7 +269,7 @@ class Encoder:
 
     def _recovers(self) -> bool:
         """
-        Give an encoder that seems to hang the chance to run.
+        Return an encoder that seems to hang the chance to run.
 
         While the process was stopped the clock has gone on, and while it is
         starved the encoder cannot run: neither is the encoder's fault.
@@ -312,7 +312,7 @@ class Encoder:
         with self._changed:
             corrected = self._spending.is_due and self._spending.correct(self.bitrate_kbps)
         if true_fps is not None:
-            _log.debug("%s: %.2f pictures a second come", self.spec.name, true_fps)
+            logger.debug("%s: %.2f pictures a second come", self.spec.name, true_fps)
         if self.spec.bitrate_while_playing or not self._started:
             if corrected or true_fps is not None:
                 self._tell_rate()
@@ -347,8 +347,8 @@ class Encoder:
         picture = EncodedPicture(self._describe(data) if key else data, key=key, pts_ns=own_ns)
         try:
             self._on_picture(picture)
-        except Exception:  # noqa: BLE001 - a callback's mistake must not end the stream
-            _log.exception("What takes the pictures of %s failed", self.spec.name)
+        except Exception:
+            logger.exception("What takes the pictures of %s failed", self.spec.name)
         return Gst.FlowReturn.OK
 
     def _describe(self, data: bytes) -> bytes:
@@ -356,7 +356,7 @@ class Encoder:
             return self._parameter_sets.describe(data)
         except ValueError as error:
             # It plays all the same, only with colours that may be a little off.
-            _log.debug("%s: colours and rate are not described: %s", self.spec.name, error)
+            logger.debug("%s: colours and rate are not described: %s", self.spec.name, error)
             return data
 
     def _leave(self, time_ns: int, size_bytes: int) -> int:

@@ -252,5 +252,5 @@ ENCODERS: Final[tuple[EncoderSpec, ...]] = (
 
 
 def find_spec(name: str) -> EncoderSpec | None:
-    """Give the row of the element ``name``, or None if the table has none."""
+    """Return the row of the element ``name``, or None if the table has none."""
     return next((spec for spec in ENCODERS if spec.name == name), None)

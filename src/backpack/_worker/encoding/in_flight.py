@@ -31,12 +31,12 @@ class Inside:
 
     @property
     def has_room(self) -> bool:
-        """Tell whether another may go in."""
+        """Whether another may go in."""
         return len(self._pictures) < self._delay + 2
 
     @property
     def oldest_ns(self) -> int | None:
-        """Give the time of the oldest picture inside."""
+        """The time of the oldest picture inside."""
         return self._pictures[0][0] if self._pictures else None
 
     def enter(self, pts_ns: int, now: float) -> None:

@@ -31,7 +31,7 @@ class Meter:
         self._recent.clear()
 
     def numbers(self, now_ns: int) -> dict[str, float]:
-        """Give pictures and kilobits a second, under the names of `Stats`."""
+        """Return pictures and kilobits a second, under the names of `Stats`."""
         recent = [entry for entry in tuple(self._recent) if now_ns - entry[0] <= _WINDOW_NS]
         if len(recent) < 2:  # noqa: PLR2004 - one picture has no rate
             return {"fps": 0.0, "bitrate_kbps": 0.0}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from backpack._worker.encoding.encoders import EncoderSpec
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _DEFAULT_FPS: Final = 30
 
@@ -57,7 +57,7 @@ class Size:
 @functools.cache
 def _tell_missing_libyuv() -> None:
     """Log, once, what the application pays where libyuv is not installed."""
-    _log.warning(
+    logger.warning(
         "libyuv is missing, so converting colours takes several times the CPU. %s",
         install_hint("libyuv0"),
     )
@@ -210,7 +210,7 @@ class EncoderPipeline:
         thread.start()
         thread.join(_STATE_SECONDS)
         if thread.is_alive():
-            _log.error("%s hangs and cannot be stopped; a thread is left behind", self._spec.name)
+            logger.error("%s hangs and cannot be stopped; a thread is left behind", self._spec.name)
         return not thread.is_alive()
 
     def tell_rate(self, bitrate_kbps: float, true_fps: float) -> None:

@@ -68,7 +68,7 @@ class RawConverter:
             )
 
     def _shown(self, picture: Picture) -> tuple[int, int]:
-        """Tell how much of the picture is shown: a pixel too many is cropped."""
+        """Return how much of the picture is shown: a pixel too many is cropped."""
         if is_cropped(picture, *self._size):
             return self._size
         return picture.width, picture.height

@@ -22,7 +22,7 @@ class CpuWait:
         self._before = _waited_ns()
 
     def seconds(self) -> float:
-        """Give the sum over all threads; zero where the system does not count it."""
+        """Return the sum over all threads; zero where the system does not count it."""
         now = _waited_ns()
         return sum(waited - self._before.get(task, 0) for task, waited in now.items()) / 1e9
 

@@ -34,7 +34,7 @@ from backpack.errors import EncoderError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _MODULE: Final = "backpack._worker.encoding.trial"
 
@@ -169,9 +169,9 @@ def _verdict(
     reason = try_encoder(spec, width=width, height=height, seconds=seconds, python=python)
     _verdicts[question] = reason
     if reason is None:
-        _log.info("Encoder %s passed its trial at %dx%d", spec.name, width, height)
+        logger.info("Encoder %s passed its trial at %dx%d", spec.name, width, height)
     else:
-        _log.warning("Encoder %s is passed over: %s", spec.name, reason)
+        logger.warning("Encoder %s is passed over: %s", spec.name, reason)
     return reason
 
 
@@ -276,7 +276,7 @@ class _Trial:
         self._failures: list[EncoderError] = []
 
     def run(self) -> str | None:
-        """Give None if all is well, else what is wrong."""
+        """Return None if all is well, else what is wrong."""
         width, height = self._size
         try:
             encoder = Encoder(

@@ -15,45 +15,45 @@ from tests.outputs.kvs.credentials.stand_ins import SECRET, START, TOKEN, Clock,
 from tests.waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
-    from backpack._outputs.kvs.credentials.cache import Keeper, Standing
+    from backpack._outputs.kvs.credentials.cache import CacheStatus, CredentialsCache
     from backpack._outputs.kvs.credentials.credentials import Credentials
 
 
-def attend(keeper: Keeper, clock: Clock, *, renew: bool = False) -> Standing:
+def refresh_if_due(cache: CredentialsCache, clock: Clock, *, renew: bool = False) -> CacheStatus:
     """Attend now."""
-    return keeper.attend(wall=clock.wall(), now=clock.now(), renew=renew)
+    return cache.refresh_if_due(wall=clock.wall(), now=clock.now(), renew=renew)
 
 
 class Watched:
-    """A keeper of a script, which is waited for."""
+    """A cache of a script, which is waited for."""
 
     def __init__(self, clock: Clock, *script: Credentials | Exception | threading.Event) -> None:
         self.handler = Scripted(*script)
-        self.keeper = self.handler.keeper
+        self.cache = self.handler.cache
         self.clock = clock
         self.done = threading.Semaphore(0)
-        self.keeper.attach(self.done.release)
+        self.cache.attach(self.done.release)
 
-    def look(self, *, renew: bool = False) -> Standing:
+    def look(self, *, renew: bool = False) -> CacheStatus:
         """Attend, wait for what that has begun, and give how it stands then."""
-        if attend(self.keeper, self.clock, renew=renew).fetching:
+        if refresh_if_due(self.cache, self.clock, renew=renew).fetching:
             assert self.done.acquire(timeout=PATIENCE)
-        return attend(self.keeper, self.clock)
+        return refresh_if_due(self.cache, self.clock)
 
     def numbers(self) -> dict[str, object]:
         """Give its numbers, now."""
-        return self.keeper.numbers(wall=self.clock.wall(), now=self.clock.now())
+        return self.cache.numbers(wall=self.clock.wall(), now=self.clock.now())
 
 
 def test_the_first_are_got_in_the_background(clock: Clock) -> None:
     """Whoever asks does not wait, and is woken."""
     watched = Watched(clock, made())
-    first = attend(watched.keeper, clock)
+    first = refresh_if_due(watched.cache, clock)
 
     assert first.credentials is None
     assert first.fetching
     assert watched.done.acquire(timeout=PATIENCE)
-    then = attend(watched.keeper, clock)
+    then = refresh_if_due(watched.cache, clock)
     assert then.credentials == made()
     assert not then.fetching
     assert then.due_in == 3600 - 840
@@ -66,7 +66,7 @@ def test_they_are_renewed_ahead_of_expiry(clock: Clock, caplog: pytest.LogCaptur
     watched = Watched(clock, made(1, lasts=60), made(2, lasts=90))
     watched.look()
     clock.seconds = 29.9
-    assert not attend(watched.keeper, clock).fetching
+    assert not refresh_if_due(watched.cache, clock).fetching
     clock.seconds = 30
     assert watched.look().credentials == made(2, lasts=90)
 
@@ -119,15 +119,15 @@ def test_what_hangs_holds_nobody_up(clock: Clock) -> None:
     watched = Watched(clock, made(1, lasts=60), hangs, made(2, lasts=120))
     watched.look()
     for clock.seconds in (30, 45, 59):
-        standing = attend(watched.keeper, clock)
+        standing = refresh_if_due(watched.cache, clock)
         assert standing.credentials == made(1, lasts=60)
         assert standing.fetching
     clock.seconds = 61
-    assert attend(watched.keeper, clock).credentials is None
+    assert refresh_if_due(watched.cache, clock).credentials is None
 
     hangs.set()
     assert watched.done.acquire(timeout=PATIENCE)
-    assert attend(watched.keeper, clock).credentials == made(2, lasts=120)
+    assert refresh_if_due(watched.cache, clock).credentials == made(2, lasts=120)
     assert watched.handler.calls == 2
 
 
@@ -135,7 +135,7 @@ def test_what_takes_long_is_told_before_it_has_failed(clock: Clock) -> None:
     """Five seconds are nothing; then it is said that credentials are being looked for."""
     hangs = threading.Event()
     watched = Watched(clock, hangs, made())
-    attend(watched.keeper, clock)
+    refresh_if_due(watched.cache, clock)
     clock.seconds = 4
     assert watched.numbers()["credentials_trouble"] == ""
     clock.seconds = 12
@@ -143,7 +143,7 @@ def test_what_takes_long_is_told_before_it_has_failed(clock: Clock) -> None:
 
     hangs.set()
     assert watched.done.acquire(timeout=PATIENCE)
-    attend(watched.keeper, clock)
+    refresh_if_due(watched.cache, clock)
     assert watched.numbers()["credentials_trouble"] == ""
 
 
@@ -154,11 +154,11 @@ def test_a_renewal_is_forced_but_not_for_ever(clock: Clock) -> None:
     assert watched.look(renew=True).credentials == made(1)
     assert watched.handler.forgotten == 1
 
-    assert not attend(watched.keeper, clock, renew=True).fetching
+    assert not refresh_if_due(watched.cache, clock, renew=True).fetching
     clock.seconds = 10
     assert watched.look(renew=True).credentials == made(2)
     clock.seconds = 20
-    assert not attend(watched.keeper, clock, renew=True).fetching
+    assert not refresh_if_due(watched.cache, clock, renew=True).fetching
     assert watched.handler.calls == 3
 
 
@@ -214,10 +214,10 @@ def test_a_handler_that_gives_something_else_is_a_failure(
     """The error says what it gave, not what is in it."""
     handler = Wrong(wrong)
     done = threading.Event()
-    handler.keeper.attach(done.set)
-    attend(handler.keeper, clock)
+    handler.cache.attach(done.set)
+    refresh_if_due(handler.cache, clock)
     assert done.wait(PATIENCE)
-    standing = attend(handler.keeper, clock)
+    standing = refresh_if_due(handler.cache, clock)
 
     assert says in standing.trouble
     assert SECRET not in standing.trouble
@@ -235,11 +235,11 @@ def test_what_boto3_gives_is_taken(clock: Clock) -> None:
     for given in (lasting, lasting.get_frozen_credentials(), renewable):
         handler = Wrong(given)
         done = threading.Event()
-        handler.keeper.attach(done.set)
+        handler.cache.attach(done.set)
         now = time.time()
-        handler.keeper.attend(wall=now, now=clock.now())
+        handler.cache.refresh_if_due(wall=now, now=clock.now())
         assert done.wait(PATIENCE)
-        taken.append(handler.keeper.attend(wall=now, now=clock.now()).credentials)
+        taken.append(handler.cache.refresh_if_due(wall=now, now=clock.now()).credentials)
 
     assert [one and one.access_key for one in taken] == ["AKIA1", "AKIA1", "ASIA2"]
     assert [one and one.source for one in taken] == ["theirs", "", "sts"]
@@ -290,14 +290,14 @@ def test_an_error_that_quotes_a_secret_is_hidden(
 
 
 def test_those_who_share_a_handler_share_its_credentials(clock: Clock) -> None:
-    """However many attend at once, they are got once, and everybody is woken."""
+    """However many refresh_if_due at once, they are got once, and everybody is woken."""
     gate = threading.Event()
     handler = Scripted(gate, made())
     woken = [threading.Event() for _ in range(8)]
     for one in woken:
-        handler.keeper.attach(one.set)
+        handler.cache.attach(one.set)
     threads = [
-        threading.Thread(target=attend, args=(handler.keeper, clock), kwargs={"renew": True})
+        threading.Thread(target=refresh_if_due, args=(handler.cache, clock), kwargs={"renew": True})
         for _ in woken
     ]
     for thread in threads:
@@ -307,7 +307,7 @@ def test_those_who_share_a_handler_share_its_credentials(clock: Clock) -> None:
     gate.set()
 
     assert all(one.wait(PATIENCE) for one in woken)
-    assert attend(handler.keeper, clock).credentials == made()
+    assert refresh_if_due(handler.cache, clock).credentials == made()
     assert handler.calls == 1
 
 
@@ -316,11 +316,11 @@ def test_the_last_who_goes_is_told_of_the_thread(clock: Clock) -> None:
     gate = threading.Event()
     watched = Watched(clock, gate, made())
     other = threading.Event()
-    watched.keeper.attach(other.set)
-    attend(watched.keeper, clock)
+    watched.cache.attach(other.set)
+    refresh_if_due(watched.cache, clock)
 
-    assert watched.keeper.detach(other.set) is None
-    thread = watched.keeper.detach(watched.done.release)
+    assert watched.cache.detach(other.set) is None
+    thread = watched.cache.detach(watched.done.release)
     assert thread is not None
     assert thread.daemon
     gate.set()
@@ -335,7 +335,9 @@ def test_too_many_threads_are_a_failure_like_any_other(
     watched = Watched(clock, made())
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _no_more_threads)
-        assert attend(watched.keeper, clock).trouble == "RuntimeError: can't start new thread"
+        assert (
+            refresh_if_due(watched.cache, clock).trouble == "RuntimeError: can't start new thread"
+        )
 
     clock.seconds = 1
     assert watched.look().credentials == made()
@@ -349,8 +351,8 @@ def test_a_stepping_clock_is_followed(clock: Clock) -> None:
     """When the wall clock is set forward past the expiry, others are got at once."""
     watched = Watched(clock, made(1, lasts=3600), made(2, lasts=90_000))
     watched.look()
-    standing = watched.keeper.attend(wall=START + 7200, now=1)
+    standing = watched.cache.refresh_if_due(wall=START + 7200, now=1)
 
     assert standing.credentials is None
     assert standing.fetching
-    wait_for(lambda: watched.keeper.attend(wall=START + 7200, now=1).credentials)
+    wait_for(lambda: watched.cache.refresh_if_due(wall=START + 7200, now=1).credentials)

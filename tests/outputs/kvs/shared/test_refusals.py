@@ -12,7 +12,7 @@ from backpack._outputs.kvs.shared.api import (
     read_error,
     read_stream_info,
 )
-from backpack._outputs.kvs.shared.refusals import Course, judge
+from backpack._outputs.kvs.shared.refusals import NextStep, judge
 from backpack.errors import OutputError
 
 PUT, DESCRIBE, CREATE = (
@@ -25,29 +25,29 @@ PUT, DESCRIBE, CREATE = (
 @pytest.mark.parametrize(
     ("operation", "status", "error", "course"),
     [
-        (PUT, 400, "ClientLimitExceeded", Course.AGAIN),
-        (PUT, 400, "ConnectionLimitExceeded", Course.AGAIN),
-        (PUT, 429, "", Course.AGAIN),
-        (PUT, 500, "", Course.AGAIN),
-        (DESCRIBE, 503, "ServiceUnavailable", Course.AGAIN),
-        (PUT, 400, "InvalidEndpoint", Course.ENDPOINT),
-        (PUT, 401, "NotAuthorized", Course.RENEW),
-        (PUT, 403, "AccessDenied", Course.RENEW),
-        (PUT, 403, "", Course.RENEW),
-        (PUT, 400, "ExpiredToken", Course.RENEW),
-        (PUT, 400, "UnrecognizedClient", Course.RENEW),
-        (PUT, 403, "InvalidSignature", Course.RENEW),
-        (PUT, 404, "ResourceNotFound", Course.DESCRIBE),
-        (PUT, 404, "", Course.DESCRIBE),
-        (DESCRIBE, 404, "ResourceNotFound", Course.CREATE),
-        (CREATE, 400, "ResourceInUse", Course.DESCRIBE),
-        (CREATE, 400, "AccountStreamLimitExceeded", Course.AGAIN),
-        (PUT, 400, "InvalidArgument", Course.FAIL),
-        (PUT, 418, "Strange", Course.DESCRIBE),
+        (PUT, 400, "ClientLimitExceeded", NextStep.AGAIN),
+        (PUT, 400, "ConnectionLimitExceeded", NextStep.AGAIN),
+        (PUT, 429, "", NextStep.AGAIN),
+        (PUT, 500, "", NextStep.AGAIN),
+        (DESCRIBE, 503, "ServiceUnavailable", NextStep.AGAIN),
+        (PUT, 400, "InvalidEndpoint", NextStep.ENDPOINT),
+        (PUT, 401, "NotAuthorized", NextStep.RENEW),
+        (PUT, 403, "AccessDenied", NextStep.RENEW),
+        (PUT, 403, "", NextStep.RENEW),
+        (PUT, 400, "ExpiredToken", NextStep.RENEW),
+        (PUT, 400, "UnrecognizedClient", NextStep.RENEW),
+        (PUT, 403, "InvalidSignature", NextStep.RENEW),
+        (PUT, 404, "ResourceNotFound", NextStep.DESCRIBE),
+        (PUT, 404, "", NextStep.DESCRIBE),
+        (DESCRIBE, 404, "ResourceNotFound", NextStep.CREATE),
+        (CREATE, 400, "ResourceInUse", NextStep.DESCRIBE),
+        (CREATE, 400, "AccountStreamLimitExceeded", NextStep.AGAIN),
+        (PUT, 400, "InvalidArgument", NextStep.FAIL),
+        (PUT, 418, "Strange", NextStep.DESCRIBE),
     ],
 )
 def test_each_refusal_has_its_course(
-    operation: Operation, status: int, error: str, course: Course
+    operation: Operation, status: int, error: str, course: NextStep
 ) -> None:
     """By its name first: AWS throttles with 400."""
     assert judge(operation, status, error).course is course
@@ -116,7 +116,7 @@ def test_credentials_that_have_run_out_are_said_to_be_renewed_only_where_they_ar
 
     assert words in found.sentence
     assert not_said not in found.sentence
-    assert found.course is Course.RENEW
+    assert found.course is NextStep.RENEW
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from backpack._media.hub import Hub
-from backpack._outputs.kvs.messages import Fetch, Fetched, Sign, Signed, read_letter, write_letter
+from backpack._outputs.kvs.messages import Fetch, Fetched, Sign, Signed, read_message, write_message
 from backpack._outputs.kvs.settings import UploadSettings
 from backpack._outputs.kvs.shared.api import SignedHead
 from backpack._outputs.kvs.worker.stream import KVSUpload
@@ -69,26 +69,26 @@ class Signer:
         self.answer: Callable[[dict[str, Any]], None] = lambda _body: None
 
     def hear(self, body: dict[str, Any]) -> None:
-        """Take a letter. Driver's thread."""
-        letter = read_letter(body)
-        if isinstance(letter, Fetched):
-            self.fetched.append(letter)
+        """Take a message. Driver's thread."""
+        message = read_message(body)
+        if isinstance(message, Fetched):
+            self.fetched.append(message)
             return
-        assert isinstance(letter, Sign)
-        self.asked.append(letter)
-        self.on_asked(letter)
-        if letter.renew:
+        assert isinstance(message, Sign)
+        self.asked.append(message)
+        self.on_asked(message)
+        if message.renew:
             self.on_renew()
         if not self.is_silent:
-            self.answer(write_letter(self.sign(letter)))
+            self.answer(write_message(self.sign(message)))
 
-    def sign(self, letter: Sign) -> Signed:
+    def sign(self, message: Sign) -> Signed:
         """Answer a question."""
         if self.trouble:
-            return Signed(letter.number, trouble=self.trouble)
-        head = head_of(letter.request, **self.signing)
+            return Signed(message.number, trouble=self.trouble)
+        head = head_of(message.request, **self.signing)
         return Signed.of(
-            letter.number, SignedHead(head, self.good_seconds, self.expires_in_seconds)
+            message.number, SignedHead(head, self.good_seconds, self.expires_in_seconds)
         )
 
 
@@ -113,10 +113,10 @@ class Rig:
             self.hub,
             UploadSettings.from_dict(description | settings),
             say=self.signer.hear,
-            on_news=self._news,
+            on_stats_changed=self._news,
             lookup=lookup,
         )
-        self.signer.answer = self.upload.hear
+        self.signer.answer = self.upload.on_message
         self.upload.open()
 
     def _news(self) -> None:
@@ -156,10 +156,10 @@ class Rig:
         except AssertionError:
             raise AssertionError(f"{what}: {self.numbers()}") from None
 
-    def fetch(self, letter: Fetch) -> Fetched:
+    def fetch(self, message: Fetch) -> Fetched:
         """Have a request sent, and wait for the answer."""
         before = len(self.signer.fetched)
-        self.upload.hear(write_letter(letter))
+        self.upload.on_message(write_message(message))
         wait_for(lambda: len(self.signer.fetched) > before)
         return self.signer.fetched[-1]
 

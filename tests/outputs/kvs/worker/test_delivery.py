@@ -230,7 +230,7 @@ def test_an_error_that_lasts_ends_with_a_sentence(server: KVSServer, rig: Rig) -
     wait_for(lambda: rig.upload.failed)
 
     assert "track" in rig.upload.trouble
-    assert (rig.upload.viewers, rig.hub.reader_count) == (0, 0)
+    assert (rig.upload.viewers, rig.hub.subscriber_count) == (0, 0)
     assert rig.upload.finished
 
 
@@ -271,7 +271,7 @@ def test_credentials_that_have_run_out_are_renewed(server: KVSServer) -> None:
         rig.finish()
 
         assert_all_arrived(rig, 15)
-        assert [letter.renew for letter in signer.asked].count(True) == 1
+        assert [message.renew for message in signer.asked].count(True) == 1
 
 
 def test_without_credentials_video_waits(server: KVSServer) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backpack._outputs.kvs.messages import Fetch, write_letter
+from backpack._outputs.kvs.messages import Fetch, write_message
 from backpack._outputs.kvs.shared.api import Operation, write_request
 from backpack._outputs.kvs.worker import fetches
 from tests.outputs.kvs.worker.rig import Rig, head_of
@@ -38,9 +38,9 @@ def test_a_signed_request_is_sent_and_answered(server: KVSServer, rig: Rig) -> N
 
 def test_a_refusal_is_told_by_its_name(server: KVSServer, rig: Rig) -> None:
     """As AWS gives it."""
-    letter = describe(server)
+    message = describe(server)
     server.keys.clear()
-    fetched = rig.fetch(letter)
+    fetched = rig.fetch(message)
 
     assert (fetched.status, fetched.error_type) == (403, "UnrecognizedClientException")
     assert "token" in fetched.body
@@ -64,7 +64,7 @@ def test_no_answer_is_an_answer(
     monkeypatch.setattr(fetches, "FETCH_SECONDS", 4.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        rig.upload.hear(write_letter(describe(server, f"http://127.0.0.1:{port}")))
+        rig.upload.on_message(write_message(describe(server, f"http://127.0.0.1:{port}")))
         rig.frames(1, 15)
         rig.wait(lambda numbers: numbers["fragments_persisted"])
         assert len(rig.signer.fetched) == 1
@@ -79,7 +79,7 @@ def test_what_is_under_way_at_the_end_is_answered(server: KVSServer, rig: Rig) -
     with socket.create_server(("127.0.0.1", 0)) as listener:
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
         for number in range(fetches.MOST_AT_ONCE + 1):
-            rig.upload.hear(write_letter(describe(server, endpoint, number)))
+            rig.upload.on_message(write_message(describe(server, endpoint, number)))
         wait_for(lambda: rig.signer.fetched)
         assert rig.signer.fetched[0].number == fetches.MOST_AT_ONCE
         rig.close()

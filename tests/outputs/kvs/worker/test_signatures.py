@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backpack._outputs.kvs.messages import Sign, Signed, read_letter
+from backpack._outputs.kvs.messages import Sign, Signed, read_message
 from backpack._outputs.kvs.shared.api import SignedHead, put_media
 from backpack._outputs.kvs.worker.signatures import Signature, Signatures
 
@@ -18,14 +18,14 @@ class Desk:
     """Signatures, and what they have asked."""
 
     def __init__(self) -> None:
-        self.letters: list[dict[str, Any]] = []
-        self.signatures = Signatures(self.letters.append)
+        self.messages: list[dict[str, Any]] = []
+        self.signatures = Signatures(self.messages.append)
 
     def last(self) -> Sign:
         """Give the last question."""
-        letter = read_letter(self.letters[-1])
-        assert isinstance(letter, Sign)
-        return letter
+        message = read_message(self.messages[-1])
+        assert isinstance(message, Sign)
+        return message
 
     def answer(
         self, number: int, head: bytes = b"head", good: float = 240.0, lasts: float | None = None
@@ -67,7 +67,7 @@ def test_a_forgotten_question_is_not_waited_for(desk: Desk) -> None:
     desk.signatures.forget()
 
     assert desk.signatures.take(desk.answer(desk.last().number), 0.0) is None
-    assert not desk.signatures.orphaned()
+    assert not desk.signatures.on_app_exit()
 
 
 def test_a_refusal_says_why(desk: Desk) -> None:
@@ -83,12 +83,12 @@ def test_a_refusal_says_why(desk: Desk) -> None:
 def test_a_spare_head_is_asked_for_every_two_minutes(desk: Desk) -> None:
     """From the first connection on; connections that follow do not change that."""
     desk.signatures.keep_spare(request(), 0.0)
-    assert (len(desk.letters), desk.signatures.wake_at) == (1, 120.0)
+    assert (len(desk.messages), desk.signatures.wake_at) == (1, 120.0)
     desk.signatures.keep_spare(request(), 60.0)
     desk.signatures.tick(119.0)
-    assert len(desk.letters) == 1
+    assert len(desk.messages) == 1
     desk.signatures.tick(120.0)
-    assert (len(desk.letters), desk.signatures.wake_at) == (2, 240.0)
+    assert (len(desk.messages), desk.signatures.wake_at) == (2, 240.0)
     assert desk.last().request == request()
 
 
@@ -99,7 +99,7 @@ def test_a_spare_head_is_for_who_has_no_application(desk: Desk) -> None:
     assert taken is None
     assert desk.signatures.spare(HERE, 1.0) is None
     desk.signatures.ask(request(), renew=False)
-    assert desk.signatures.orphaned()
+    assert desk.signatures.on_app_exit()
 
     assert desk.signatures.wake_at is None
     for _ in range(2):
@@ -114,7 +114,7 @@ def test_a_spare_head_of_dead_credentials_is_of_no_use(desk: Desk) -> None:
     """However young the signature is."""
     desk.signatures.keep_spare(request(), 0.0)
     desk.signatures.take(desk.answer(desk.last().number, lasts=30.0), 0.0)
-    desk.signatures.orphaned()
+    desk.signatures.on_app_exit()
 
     assert desk.signatures.spare(HERE, 29.0) is not None
     assert desk.signatures.spare(HERE, 30.0) is None
@@ -126,7 +126,7 @@ def test_a_spare_head_that_was_refused_leaves_the_one_before(desk: Desk) -> None
     desk.signatures.take(desk.answer(desk.last().number), 0.0)
     desk.signatures.tick(120.0)
     assert desk.signatures.take(Signed(desk.last().number, trouble="none"), 121.0) is None
-    desk.signatures.orphaned()
+    desk.signatures.on_app_exit()
 
     assert desk.signatures.spare(HERE, 130.0) is not None
 
@@ -138,7 +138,7 @@ def test_another_endpoint_needs_another_spare_head(desk: Desk) -> None:
     desk.signatures.keep_spare(request("http://127.0.0.1:2"), 10.0)
 
     assert desk.last().endpoint == "http://127.0.0.1:2"
-    desk.signatures.orphaned()
+    desk.signatures.on_app_exit()
     assert desk.signatures.spare(HERE, 11.0) is None
     assert desk.signatures.spare("http://127.0.0.1:2", 11.0) is None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backpack._media.hub import Hub
-from backpack._outputs.kvs.messages import Signed, write_letter
+from backpack._outputs.kvs.messages import Signed, write_message
 from backpack._outputs.kvs.settings import UploadSettings
 from backpack._outputs.kvs.worker import uploader as driver
 from backpack._outputs.kvs.worker.stream import KVSUpload
@@ -73,7 +73,7 @@ def test_without_an_application_a_spare_head_opens_the_next_connection(
     rig.wait(lambda numbers: numbers["fragments_persisted"])
     spare_is_there(rig)
     rig.signer.is_silent = True
-    rig.upload.orphaned()
+    rig.upload.on_app_exit()
     server.refuse()
     rig.frames(16, 25)
     rig.wait(lambda numbers: tries(numbers) >= 3)
@@ -95,7 +95,7 @@ def test_a_spare_head_helps_who_waits_for_a_signature(server: KVSServer, rig: Ri
     server.faults.reset_after_blocks, server.faults.resets = 3, 1
     rig.frames(16, 25)
     wait_for(lambda: len(rig.signer.asked) > asked)
-    rig.upload.orphaned()
+    rig.upload.on_app_exit()
     rig.finish()
 
     assert frame_numbers(rig.stream.timeline()) == list(range(1, 26))
@@ -111,7 +111,7 @@ def test_without_a_good_spare_head_the_end_says_what_was_lost(
     with Rig(server, signer) as rig:
         rig.frames(1, 15)
         rig.wait(lambda numbers: numbers["fragments_persisted"])
-        rig.upload.orphaned()
+        rig.upload.on_app_exit()
         server.faults.reset_after_blocks, server.faults.resets = 3, 1
         rig.frames(16, 25)
         rig.finish(1.0)
@@ -294,11 +294,11 @@ def test_it_closes_at_any_moment(
 
     rig.close()
     rig.upload.finish(1.0)
-    rig.upload.orphaned()
+    rig.upload.on_app_exit()
     rig.upload.push(unit(1))
-    rig.upload.hear(write_letter(Signed(1)))
+    rig.upload.on_message(write_message(Signed(1)))
     assert rig.upload.finished
-    assert (rig.upload.viewers, rig.hub.reader_count) == (0, 0)
+    assert (rig.upload.viewers, rig.hub.subscriber_count) == (0, 0)
 
 
 def test_a_name_that_cannot_be_found_is_told(server: KVSServer) -> None:
@@ -348,15 +348,15 @@ def test_no_secret_is_logged(server: KVSServer, caplog: pytest.LogCaptureFixture
     signatures: list[str] = []
     signer = Signer()
 
-    def remember(letter: Sign) -> None:
-        signatures.append(signer.sign(letter).head.partition("Signature=")[2][:64])
+    def remember(message: Sign) -> None:
+        signatures.append(signer.sign(message).head.partition("Signature=")[2][:64])
 
     signer.on_asked = remember
     with Rig(server, signer) as rig:
         server.faults.reset_after_blocks, server.faults.resets = 3, 2
         rig.frames(1, 15)
         rig.wait(lambda numbers: numbers["fragments_persisted"])
-        rig.upload.hear({"type": "Signed", "nonsense": "secret"})
+        rig.upload.on_message({"type": "Signed", "nonsense": "secret"})
         server.refuse()
         rig.finish(0.5)
 
@@ -368,7 +368,7 @@ def test_no_secret_is_logged(server: KVSServer, caplog: pytest.LogCaptureFixture
 def test_nonsense_from_the_application_is_survived(rig: Rig) -> None:
     """Another version may run there."""
     for body in ({}, {"type": "Signed"}, {"type": "Sign", "number": 1}, {"type": 1}):
-        rig.upload.hear(body)
+        rig.upload.on_message(body)
     rig.frames(1, 5)
     rig.finish()
 
@@ -386,7 +386,7 @@ def test_a_mistake_in_here_is_told_and_ends_it(
     assert "report" in rig.upload.trouble
     assert "ZeroDivisionError" in caplog.text
     wait_for(lambda: rig.upload.finished)
-    wait_for(lambda: rig.hub.reader_count == 0)
+    wait_for(lambda: rig.hub.subscriber_count == 0)
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ def test_an_upload_that_gets_no_thread_leaves_nothing_behind(
         Hub(linger_ns=0, on_change=lambda: None),
         UploadSettings("us-east-1", "test", server.url),
         say=lambda _letter: None,
-        on_news=lambda: None,
+        on_stats_changed=lambda: None,
     )
     before = open_descriptors()
 

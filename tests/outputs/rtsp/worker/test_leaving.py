@@ -33,9 +33,9 @@ def test_the_last_viewer_takes_the_reader_along(serving: Serving, stream: Number
             second.wait(3)
             assert serving.viewers() == 2
         until(lambda: serving.viewers() == 1)
-        assert stream.hub.reader_count == 1
+        assert stream.hub.subscriber_count == 1
 
-    until(lambda: stream.hub.reader_count == 0)
+    until(lambda: stream.hub.subscriber_count == 0)
     until_ns = stream.hub.wanted_until(time.monotonic_ns())
     assert until_ns is not None
     assert not stream.hub.wanted(until_ns)
@@ -57,21 +57,21 @@ def test_a_client_that_hangs_up_without_a_word_is_gone_at_once(
             if steps >= 2:
                 client.ask("PLAY")
                 client.packet()
-        until(lambda: stream.hub.reader_count == 0)
+        until(lambda: stream.hub.subscriber_count == 0)
 
 
 def test_an_unwatched_server_never_wakes_up(serving: Serving) -> None:
     """The timer that looks after clients exists only while there are any."""
-    sessions = serving.server._sessions
-    assert sessions is not None
-    assert sessions._timer == 0
+    monitor = serving.server._monitor
+    assert monitor is not None
+    assert monitor._timer == 0
 
     with watching(serving.url()) as client:
         client.wait(3)
-        assert sessions._timer != 0
+        assert monitor._timer != 0
 
-    until(lambda: sessions._timer == 0)
-    assert sessions._connections == []
+    until(lambda: monitor._timer == 0)
+    assert monitor._connections == []
 
 
 @pytest.mark.usefixtures("impatient")
@@ -81,14 +81,14 @@ def test_who_only_describes_keeps_the_stream_wanted_for_seconds_only(
     """After a while without PLAY nothing is encoded for a client; its PLAY still works."""
     with RawClient(serving.url()) as client:
         assert client.describe().status == 200
-        assert stream.hub.reader_count == 1
+        assert stream.hub.subscriber_count == 1
 
-        until(lambda: stream.hub.reader_count == 0, timeout=30)
+        until(lambda: stream.hub.subscriber_count == 0, timeout=30)
 
         assert client.play().status == 200
         # What was kept meanwhile comes first, maybe before the stream is wanted again.
         client.packet()
-        until(lambda: stream.hub.reader_count == 1)
+        until(lambda: stream.hub.subscriber_count == 1)
         assert serving.viewers() == 1
 
 
@@ -138,7 +138,7 @@ def test_a_viewer_that_stops_reading_alone_is_closed_too(
         stalled.play()
         until(lambda: serving.viewers() == 1)
 
-        until(lambda: stream.hub.reader_count == 0, timeout=60)
+        until(lambda: stream.hub.subscriber_count == 0, timeout=60)
         assert serving.viewers() == 0
 
 
@@ -155,7 +155,7 @@ def test_a_udp_viewer_that_vanishes_is_forgotten(serving: Serving, stream: Numbe
             assert udp.recv(2000)
             assert serving.viewers() == 1
 
-            until(lambda: stream.hub.reader_count == 0, timeout=60)
+            until(lambda: stream.hub.subscriber_count == 0, timeout=60)
             client.wait_closed()
 
 
@@ -213,7 +213,7 @@ def test_all_viewers_of_a_path_share_one_media(serving: Serving, stream: Numbere
         forwarded.packet()
 
         assert serving.viewers() == 2
-        assert stream.hub.reader_count == 1
+        assert stream.hub.subscriber_count == 1
 
 
 def memory_mb() -> int:
@@ -310,7 +310,7 @@ def test_two_hundred_clients_come_and_go(serving: Serving, stream: NumberedStrea
         assert memory_mb() - memory < 12
         until(lambda: serving.viewers() == 1)
         steady.wait_more(10)
-    until(lambda: stream.hub.reader_count == 0)
+    until(lambda: stream.hub.subscriber_count == 0)
 
 
 def test_clients_that_come_and_go_together(serving: Serving, stream: NumberedStream) -> None:
@@ -334,7 +334,7 @@ def test_clients_that_come_and_go_together(serving: Serving, stream: NumberedStr
         steady.wait_more(5)
 
     assert failed == []
-    until(lambda: stream.hub.reader_count == 0)
+    until(lambda: stream.hub.subscriber_count == 0)
 
 
 def test_a_viewer_who_comes_as_the_last_one_leaves_is_served(serving: Serving) -> None:
@@ -432,8 +432,8 @@ def test_who_has_left_is_forgotten_between_two_sweeps(
     serving.mount("/cam", stream.hub)
     with RawClient(serving.url()) as client:
         assert client.describe().status == 200
-        assert stream.hub.reader_count == 1
-    until(lambda: stream.hub.reader_count == 0)
+        assert stream.hub.subscriber_count == 1
+    until(lambda: stream.hub.subscriber_count == 0)
 
 
 def test_nobody_is_refused_while_others_leave(serving: Serving) -> None:

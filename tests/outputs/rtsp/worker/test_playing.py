@@ -128,7 +128,7 @@ def test_one_stream_feeds_many_viewers(serving: Serving, stream: NumberedStream)
         for client in clients:
             client.wait(20)
         assert serving.viewers() == 12
-        assert stream.hub.reader_count == 1
+        assert stream.hub.subscriber_count == 1
     until(lambda: serving.viewers() == 0)
 
 
@@ -161,7 +161,7 @@ def test_two_servers_share_a_stream(rig: Rig, serving: Serving, stream: Numbered
     ):
         first.wait(20)
         second.wait(20)
-        assert stream.hub.reader_count == 2
+        assert stream.hub.subscriber_count == 2
 
 
 def test_the_description_is_right(serving: Serving, stream: NumberedStream) -> None:

@@ -341,7 +341,7 @@ def test_closing_frees_the_port_and_disconnects_everybody(
         assert again.port == serving.port
         raw.wait_closed()
         client.wait_end()
-        assert stream.hub.reader_count == 0
+        assert stream.hub.subscriber_count == 0
         assert len(read_frames(again.mount("/cam", stream.hub), 5)) == 5
 
 
@@ -371,7 +371,7 @@ def test_opening_and_closing_many_times_leaves_nothing(rig: Rig, stream: Numbere
 
     for _ in range(3):
         once()
-    until(lambda: stream.hub.reader_count == 0)
+    until(lambda: stream.hub.subscriber_count == 0)
     descriptors, threads = open_things()
     for _ in range(12):
         once()

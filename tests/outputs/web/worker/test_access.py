@@ -5,14 +5,14 @@ import base64
 import pytest
 
 from backpack._outputs.web.settings import WebServerSettings
-from backpack._outputs.web.worker.access import Doorkeeper, Entry, cookies_named, host_name
+from backpack._outputs.web.worker.access import Authenticator, AuthResult, cookies_named, host_name
 
 TOKEN = "0123456789abcdef"
 
 
-def keeper(instance: str = "here:8080", **settings: object) -> Doorkeeper:
-    """Make a doorkeeper with a token."""
-    return Doorkeeper(WebServerSettings(**{"token": TOKEN, **settings}), instance)  # type: ignore[arg-type]
+def keeper(instance: str = "here:8080", **settings: object) -> Authenticator:
+    """Make a authenticator with a token."""
+    return Authenticator(WebServerSettings(**{"token": TOKEN, **settings}), instance)  # type: ignore[arg-type]
 
 
 def basic(login: str) -> str:
@@ -80,10 +80,10 @@ def test_each_way_in_leads_in() -> None:
     """The token in the address or as a bearer, the cookie, a user's password."""
     door = keeper(users={"anna": "p:w ä"})
 
-    assert door.look(token=TOKEN) is Entry.TOKEN
-    assert door.look(header=f"Bearer {TOKEN}") is Entry.HEADER
-    assert door.look(header=basic("anna:p:w ä")) is Entry.HEADER
-    assert door.look(cookie=door.cookie_value) is Entry.COOKIE
+    assert door.look(token=TOKEN) is AuthResult.TOKEN
+    assert door.look(header=f"Bearer {TOKEN}") is AuthResult.HEADER
+    assert door.look(header=basic("anna:p:w ä")) is AuthResult.HEADER
+    assert door.look(cookie=door.cookie_value) is AuthResult.COOKIE
 
 
 @pytest.mark.parametrize(
@@ -96,20 +96,20 @@ def test_each_way_in_leads_in() -> None:
 )
 def test_no_other_header_leads_in(header: str) -> None:
     """Also not an unknown user without a password."""
-    assert keeper(users={"anna": "pw"}).look(header=header) is Entry.WRONG
+    assert keeper(users={"anna": "pw"}).look(header=header) is AuthResult.WRONG
 
 
 def test_nothing_is_not_a_guess() -> None:
     """Neither is an old cookie: its owner was let in once. A wrong token is one."""
-    assert keeper().look() is Entry.NOTHING
-    assert keeper().look(cookie="old") is Entry.NOTHING
-    assert keeper().look(token="wrong") is Entry.WRONG
-    assert keeper().look(token="ä\udcff") is Entry.WRONG
+    assert keeper().look() is AuthResult.NOTHING
+    assert keeper().look(cookie="old") is AuthResult.NOTHING
+    assert keeper().look(token="wrong") is AuthResult.WRONG
+    assert keeper().look(token="ä\udcff") is AuthResult.WRONG
 
 
 def test_an_open_server_asks_nobody() -> None:
     """With neither token nor users anybody is in."""
-    assert keeper(token=None, allow_anonymous=True).look() is Entry.OPEN
+    assert keeper(token=None, allow_anonymous=True).look() is AuthResult.OPEN
 
 
 def test_cookies_of_two_servers_have_two_names() -> None:
@@ -134,7 +134,7 @@ def test_a_page_of_our_own_is_known_by_its_origin() -> None:
     """Name and port are those that the request itself asks for."""
     door = keeper()
 
-    for entry in (Entry.COOKIE, Entry.HEADER, Entry.OPEN):
+    for entry in (AuthResult.COOKIE, AuthResult.HEADER, AuthResult.OPEN):
         assert door.origin_is_ours("http://localhost:9000", "localhost:9000", entry)
         assert door.origin_is_ours("https://CAM.example.org", "cam.example.org", entry)
         for origin in (
@@ -151,5 +151,5 @@ def test_a_page_of_our_own_is_known_by_its_origin() -> None:
 
 def test_who_has_no_origin_must_have_more_than_the_cookie() -> None:
     """A browser always tells it, and sends a cookie by itself."""
-    assert not keeper().origin_is_ours(None, "localhost", Entry.COOKIE)
-    assert keeper().origin_is_ours(None, "localhost", Entry.HEADER)
+    assert not keeper().origin_is_ours(None, "localhost", AuthResult.COOKIE)
+    assert keeper().origin_is_ours(None, "localhost", AuthResult.HEADER)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backpack._media.hub import Hub
-from backpack._outputs.web.worker.bridge import Crossing
+from backpack._outputs.web.worker.bridge import LoopBridge
 from backpack._outputs.web.worker.mount import Mount
 from tests.streams import source_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Guest:
+class ExternalViewer:
     """One who has lost so many pictures."""
 
     lost: int = 0
@@ -24,14 +24,14 @@ class Guest:
 @pytest.fixture
 def mount() -> Iterator[Mount]:
     """Give a stream that nobody watches."""
-    crossing = Crossing()
-    yield Mount("/cam", source_of(Hub(linger_ns=0)), crossing)
-    crossing.close()
+    bridge = LoopBridge()
+    yield Mount("/cam", source_of(Hub(linger_ns=0)), bridge)
+    bridge.close()
 
 
 def test_guests_are_counted_and_what_they_lose(mount: Mount) -> None:
     """Like those over the WebSocket; what somebody has lost who has gone is not forgotten."""
-    first, second = Guest(), Guest()
+    first, second = ExternalViewer(), ExternalViewer()
     mount.welcome(first)
     mount.welcome(second)
     first.lost = 3
@@ -49,7 +49,7 @@ def test_guests_are_counted_and_what_they_lose(mount: Mount) -> None:
 
 def test_the_stream_is_wanted_while_there_is_a_guest(mount: Mount) -> None:
     """From the first one until the last one goes."""
-    first, second = Guest(), Guest()
+    first, second = ExternalViewer(), ExternalViewer()
     mount.welcome(first)
     mount.welcome(second)
     mount.dismiss(first)

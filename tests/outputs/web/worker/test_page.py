@@ -100,10 +100,10 @@ def test_two_pages_watch_at_once(
     for page in pages:
         assert moves(page)
     assert serving.viewers() == 2
-    assert stream.hub.reader_count == 1
+    assert stream.hub.subscriber_count == 1
     for page in pages:
         page.close()
-    wait_for(lambda: serving.viewers() == 0 and not stream.hub.reader_count)
+    wait_for(lambda: serving.viewers() == 0 and not stream.hub.subscriber_count)
 
 
 def shows_all(serving: Serving) -> bool:
@@ -324,7 +324,7 @@ def test_the_list_shows_all_streams(rig: Rig, open_page: Callable[..., Any]) -> 
     assert "2 viewers" in cards[0].inner_text()
     # Each new thumbnail takes a moment.
     until(page, lambda: page.evaluate("document.querySelector('.card img').naturalWidth") == 320)
-    assert not stream.hub.reader_count
+    assert not stream.hub.subscriber_count
     cards[0].query_selector("a").click()
     wait_picture(page)
     page.click('a[aria-label="All streams"]')

@@ -14,7 +14,7 @@ import numpy as np
 
 from backpack._gst.gi import Gst
 from backpack._outputs.web.worker.jpeg import captured_ns
-from backpack._worker.placeholder import Card
+from backpack._worker.placeholder import Placeholder
 from tests.ffmpeg import passthrough
 from tests.numbered import WIDTH, read
 from tests.outputs.web.rig import TOKEN
@@ -72,7 +72,7 @@ def test_a_snapshot_is_the_newest_frame(rig: Rig, stream: NumberedStream) -> Non
     assert abs(time.time_ns() - taken_ns) < 60 * 10**9
     modified = parsedate_to_datetime(answer.headers["Last-Modified"]).timestamp()
     assert abs(modified - taken_ns / 1e9) < 2
-    assert not stream.hub.reader_count
+    assert not stream.hub.subscriber_count
 
 
 def test_a_snapshot_may_be_smaller(rig: Rig, stream: NumberedStream) -> None:
@@ -189,7 +189,7 @@ def test_ffmpeg_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
     assert numbers == sorted(set(numbers))
     assert took > 0.8
     wait_for(lambda: serving.viewers() == 0)
-    wait_for(lambda: not stream.hub.reader_count)
+    wait_for(lambda: not stream.hub.subscriber_count)
 
 
 def test_gstreamer_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
@@ -214,7 +214,7 @@ def test_gstreamer_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
             numbers.append(read(buffer.extract_dup(0, buffer.get_size())))
         assert serving.viewers() == 1
         # Nothing is encoded for it.
-        assert not stream.hub.reader_count
+        assert not stream.hub.subscriber_count
     finally:
         pipeline.set_state(Gst.State.NULL)
         putter.close()
@@ -227,7 +227,7 @@ def test_gstreamer_reads_the_jpegs(rig: Rig, stream: NumberedStream) -> None:
 def test_before_the_first_frame_there_is_a_card(rig: Rig, stream: NumberedStream) -> None:
     """It looks as the one that players get, and the first frame follows it."""
     serving, frames = serve(rig, stream)
-    card = Card(640, 360).picture
+    card = Placeholder(640, 360).picture
     drawn = np.frombuffer(ctypes.string_at(card.address, 640 * 360), np.uint8)
 
     wanted = Request(

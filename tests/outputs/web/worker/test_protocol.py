@@ -51,9 +51,9 @@ def test_the_format_is_read_from_a_key_frame(rig: Rig) -> None:
     """Codec as RFC 6381 writes it, and the size; a picture without parameter sets tells none."""
     stream: NumberedStream = rig.stream()
     reader = Reader()
-    stream.hub.attach(reader)
+    stream.hub.subscribe(reader)
     wait_for(lambda: len(reader.units) > 1)
-    stream.hub.detach(reader)
+    stream.hub.unsubscribe(reader)
 
     found = read_format(reader.units[0].data)
 

@@ -615,9 +615,9 @@ def test_who_takes_nothing_is_cut_off(rig: Rig) -> None:
         line.connect(("127.0.0.1", serving.port))
         # For more than the buffers on the way hold.
         line.sendall(asking * 200)
-        gates = serving.server._gates
-        wait_for(lambda: gates._gates)
-        wait_for(lambda: not gates._gates)
+        limiter = serving.server._limiter
+        wait_for(lambda: limiter._limiter)
+        wait_for(lambda: not limiter._limiter)
     assert answers(serving)
 
 

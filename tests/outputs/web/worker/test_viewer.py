@@ -115,7 +115,7 @@ def test_a_viewer_gets_every_picture(
             unit = stream.published[number]
             assert (unit.pts_ns // 1000, unit.key, unit.data) == (pts_us, key, data)
     wait_for(lambda: serving.viewers() == 0)
-    wait_for(lambda: stream.hub.reader_count == 0)
+    wait_for(lambda: stream.hub.subscriber_count == 0)
 
 
 def test_the_second_viewer_is_told_the_format_at_once(serving: Serving) -> None:
@@ -174,7 +174,7 @@ def test_a_page_that_shows_nothing_gets_little_and_does_not_count_for_ever(
         await viewer.say({"type": "ping", "sent": 0, "round_trip_ms": None})
         await viewer.until(lambda: viewer.said[-1]["type"] == "pong", shows=False)
         assert viewer.pictures[-1][1] - viewer.pictures[0][1] <= WINDOW_US
-        until(lambda: not stream.hub.reader_count)
+        until(lambda: not stream.hub.subscriber_count)
         sent = len(viewer.pictures)
         await viewer.ws.send_bytes(SHOWN.pack(viewer.pictures[-1][0]))
         await viewer.until(lambda: len(viewer.pictures) > sent + 5)
@@ -190,7 +190,7 @@ def test_a_page_that_pauses_costs_nothing(serving: Serving, stream: NumberedStre
     async def work(viewer: Viewer) -> None:
         await viewer.until(lambda: len(viewer.pictures) > 3)
         await viewer.say({"type": "pause"})
-        until(lambda: not serving.viewers() and not stream.hub.reader_count)
+        until(lambda: not serving.viewers() and not stream.hub.subscriber_count)
         # Taken before, for the key frame may be made before `say` returns.
         paused_us = time.monotonic_ns() // 1000
         await viewer.say({"type": "play"})
@@ -253,7 +253,7 @@ def test_a_stream_that_ends_is_told_and_comes_back(
         assert viewer.pictures[before][2]
 
     watch(serving, work, path="/later")
-    until(lambda: not stream.hub.reader_count)
+    until(lambda: not stream.hub.subscriber_count)
 
 
 def test_how_frames_come_is_told(rig: Rig) -> None:
@@ -270,7 +270,7 @@ def test_how_frames_come_is_told(rig: Rig) -> None:
         def states() -> list[str]:
             return [said["state"] for said in viewer.said if "state" in said]
 
-        until(lambda: hub.reader_count)
+        until(lambda: hub.subscriber_count)
         hub.publish(unit(0, 0, repeat=True))
         await viewer.until(lambda: viewer.pictures)
         assert states() == ["waiting"]
@@ -290,7 +290,7 @@ def test_who_comes_to_a_silent_application_is_told_the_age(rig: Rig) -> None:
 
     async def work(viewer: Viewer) -> None:
         await viewer.until(lambda: viewer.said)
-        until(lambda: hub.reader_count)
+        until(lambda: hub.subscriber_count)
         now_ns = time.monotonic_ns()
         hub.publish(AccessUnit(b"", True, now_ns, time.time_ns(), 1, True))  # noqa: FBT003
         await viewer.until(lambda: (viewer.said[-1].get("age_ms") or 0) >= 60_000)
@@ -440,4 +440,4 @@ def test_closing_the_server_says_goodbye(rig: Rig, stream: NumberedStream) -> No
         await closing
 
     watch(serving, work)
-    assert not stream.hub.reader_count
+    assert not stream.hub.subscriber_count

@@ -142,7 +142,7 @@ def test_pausing_ends_the_session(
     page = open_webrtc(open_page, serving)
     page.click("#pause")
     wait_state(page, "paused")
-    wait_for(lambda: not stream.hub.reader_count)
+    wait_for(lambda: not stream.hub.subscriber_count)
     held = number_on(page)
     assert held > 0
     page.click("#pause")
@@ -167,9 +167,9 @@ def test_who_leaves_the_page_is_gone(
 ) -> None:
     """At once, and not when silence is noticed."""
     page = open_webrtc(open_page, serving)
-    wait_for(lambda: stream.hub.reader_count == 2)
+    wait_for(lambda: stream.hub.subscriber_count == 2)
     page.close()
-    wait_for(lambda: not stream.hub.reader_count, 10)
+    wait_for(lambda: not stream.hub.subscriber_count, 10)
 
 
 def test_a_picture_comes_back_after_heavy_loss(

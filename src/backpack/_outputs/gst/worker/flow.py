@@ -40,7 +40,7 @@ class Flow:
         self._level = waiting
 
     def note_queued(self) -> None:
-        """Learn that a unit was queued."""
+        """Called when a unit was queued."""
         self._level += 1
 
     def is_stalled(self, now_ns: int) -> bool:

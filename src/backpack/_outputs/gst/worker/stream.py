@@ -58,12 +58,12 @@ class GstOutput(QuietOutput):
         hub: The stream.
         pipeline: Elements as ``gst-launch-1.0`` takes them.
         repeats: Whether it gets pictures that were made for viewers as well.
-        on_news: Called, on the main thread, when what this output tells has changed.
+        on_stats_changed: Called, on the main thread, when what this output tells has changed.
 
     """
 
     def __init__(
-        self, hub: Hub, pipeline: str, *, repeats: bool, on_news: Callable[[], None]
+        self, hub: Hub, pipeline: str, *, repeats: bool, on_stats_changed: Callable[[], None]
     ) -> None:
         self.takes_repeats = repeats
         self._hub = hub
@@ -71,7 +71,7 @@ class GstOutput(QuietOutput):
         # Waiting is no failure where nobody is connected to: a socket that listens waits for its
         # first caller, a named pipe for its reader.
         self._connects = bool(far_sides(pipeline))
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         self._policy = DropPolicy(_MOST_UNITS, _MOST_BYTES)
         self._backoff = Backoff(0.5, _LONGEST_WAIT)
         # The main thread's.
@@ -137,7 +137,7 @@ class GstOutput(QuietOutput):
             return
         self._end_by = time.monotonic() + _STOP_SECONDS
         self._cancel_timers()
-        self._hub.detach(self)
+        self._hub.unsubscribe(self)
         running = self._forget_running()
         if running is not None:
             running.end_stream()
@@ -145,7 +145,7 @@ class GstOutput(QuietOutput):
         else:
             self._stop_pipeline()
         # One that hangs is not waited for.
-        self._later(int(2 * _STOP_SECONDS * 1000), self._on_news)
+        self._later(int(2 * _STOP_SECONDS * 1000), self._on_stats_changed)
 
     @property
     def finished(self) -> bool:
@@ -159,7 +159,7 @@ class GstOutput(QuietOutput):
     def close(self) -> None:
         """Close it, whatever is left. Idempotent."""
         self._cancel_timers()
-        self._hub.detach(self)
+        self._hub.unsubscribe(self)
         self._forget_running()
         self._stop_pipeline()
         if self._end_by is not None and self._hangs():
@@ -193,7 +193,7 @@ class GstOutput(QuietOutput):
             self._hub.request_key_frame()
 
     def on_lost(self, error: Exception) -> None:
-        """Hear that the hub has let this reader go."""
+        """Called when the hub has let this reader go."""
         GLib.idle_add(self._fail, str(error))
 
     # --- one attempt after the other -------------------------------------------
@@ -216,20 +216,20 @@ class GstOutput(QuietOutput):
             self._running = self._pipeline
             self._flow = Flow(time.monotonic_ns())
             self._is_proven = False
-        self._hub.attach(self)
+        self._hub.subscribe(self)
         self._opened()
 
     def _opened(self) -> None:
         if self._is_opening:
             self._is_opening = False
-            self._on_news()
+            self._on_stats_changed()
 
     def _on_proven(self, pipeline: SinkPipeline) -> bool:
-        """Learn that pictures get through."""
+        """Called when pictures get through."""
         if pipeline is self._running and self._trouble:
             logger.info("GstSink delivers again.")
             self._trouble = self._warned = ""
-            self._on_news()
+            self._on_stats_changed()
         return GLib.SOURCE_REMOVE
 
     def _on_late(self, pipeline: SinkPipeline) -> None:
@@ -262,7 +262,7 @@ class GstOutput(QuietOutput):
 
     def _on_stopped(self) -> None:
         if self._end_by is not None:
-            self._on_news()
+            self._on_stats_changed()
 
     def _fail_silently(self, reason: str) -> None:
         """Fail for a reason that says too little, and look for a better one."""
@@ -283,7 +283,7 @@ class GstOutput(QuietOutput):
         if self._pipeline is None or self._end_by is not None:
             return GLib.SOURCE_REMOVE
         self._cancel_timers()
-        self._hub.detach(self)
+        self._hub.unsubscribe(self)
         self._forget_running()
         self._is_proven = False
         self._stop_pipeline()
@@ -306,13 +306,13 @@ class GstOutput(QuietOutput):
             self._later(int(self._backoff.next_wait() * 1000), self._try_again)
 
     def _tell(self, reason: str, *, to_log: bool = True) -> bool:
-        """Tell what is wrong; to the log once, not at every attempt."""
+        """Return what is wrong; to the log once, not at every attempt."""
         if self._end_by is None and not self._is_proven:
             self._trouble = f"GstSink: {reason}. It is tried again every few seconds."
             if to_log and reason != self._warned:
                 self._warned = reason
                 logger.warning("%s", self._trouble)
-            self._on_news()
+            self._on_stats_changed()
         return GLib.SOURCE_REMOVE
 
     # --- small parts -----------------------------------------------------------
@@ -365,6 +365,6 @@ def open_output(
             source.hub,
             description["pipeline"],
             repeats=description["repeats"],
-            on_news=source.peer.news,
+            on_stats_changed=source.peer.stats_changed,
         )
     )

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack._outputs.kvs.credentials.expiry import seconds_left
-from backpack._outputs.kvs.credentials.quiet_botocore import hushed
+from backpack._outputs.kvs.credentials.quiet_botocore import quiet_botocore
 from backpack._outputs.kvs.credentials.trouble import describe
 from backpack.errors import CredentialsError, MissingDependencyError
 
@@ -19,11 +19,11 @@ _STILL_EXPIRED: Final = "still expired"
 _ASSUME_ROLE: Final = "assume-role"
 
 
-class Session(Protocol):
+class AwsSession(Protocol):
     """What a session of boto3 and one of botocore have in common."""
 
     def get_credentials(self) -> Any:  # noqa: ANN401 - botocore has no types
-        """Give botocore's credentials, or None."""
+        """Return botocore's credentials, or None."""
 
 
 def require_botocore() -> None:
@@ -43,7 +43,7 @@ def require_botocore() -> None:
 
 def taken_over(found: Any) -> Credentials:  # noqa: ANN401 - botocore has no types
     """
-    Take credentials of botocore's over, as boto3's `Session.get_credentials` gives them.
+    Take credentials of botocore's over, as boto3's `AwsSession.get_credentials` gives them.
 
     Args:
         found: Those, or what their `get_frozen_credentials` gives.
@@ -76,7 +76,7 @@ class Chain:
 
     """
 
-    def __init__(self, session: Session | None = None) -> None:
+    def __init__(self, session: AwsSession | None = None) -> None:
         self._given = session
         # Botocore's, if they renew themselves when they are asked in their last 15 minutes.
         self._renewable: Any = None
@@ -86,14 +86,14 @@ class Chain:
 
     def get(self) -> Credentials:
         """
-        Give the credentials, renewed if they are about to run out.
+        Return the credentials, renewed if they are about to run out.
 
         Raises:
             CredentialsError: There are none, or they could not be renewed.
             MissingDependencyError: botocore is not installed.
 
         """
-        with hushed() as errors:
+        with quiet_botocore() as errors:
             try:
                 credentials = self._get()
             except RuntimeError as error:
@@ -138,7 +138,7 @@ class Chain:
         """Refuse a profile that wants a code: botocore would ask for it on the terminal."""
         import botocore.session  # noqa: PLC0415
 
-        session = botocore.session.Session()
+        session = botocore.session.AwsSession()
         given = self._given
         name = getattr(given, "profile_name", None) or getattr(given, "profile", None)
         name = name or session.get_config_variable("profile") or "default"
@@ -153,12 +153,12 @@ class Chain:
                 )
             name = profiles[name].get("source_profile", "")
 
-    def _session(self) -> Session:
+    def _session(self) -> AwsSession:
         if self._given is not None:
             return self._given
         require_botocore()
         import botocore.session  # noqa: PLC0415 - loaded on the background thread only
 
         # A new one: a session reads its files once.
-        made: Session = botocore.session.Session()
+        made: AwsSession = botocore.session.AwsSession()
         return made

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from backpack._outputs.kvs.credentials.botocore_chain import taken_over
 from backpack._outputs.kvs.credentials.credentials import Credentials
-from backpack._outputs.kvs.credentials.quiet_botocore import hushed
+from backpack._outputs.kvs.credentials.quiet_botocore import quiet_botocore
 from backpack._outputs.kvs.credentials.renewal import Renewal
 from backpack._outputs.kvs.credentials.trouble import describe
 
@@ -22,20 +22,20 @@ SLOW_SECONDS = 5.0
 """Whoever gets credentials for longer than this is told of, before it has failed."""
 
 
-class Source(Protocol):
-    """Where a keeper gets credentials from; see `KVSCredentialsHandler`."""
+class CredentialsSource(Protocol):
+    """Where a cache gets credentials from; see `KVSCredentialsHandler`."""
 
     logger: logging.Logger
 
     def get_credentials(self) -> Credentials:
-        """Give fresh ones. May block."""
+        """Return fresh ones. May block."""
 
     def forget(self) -> None:
-        """Hear that those of before were refused."""
+        """Called when those of before were refused."""
 
 
 @dataclass(frozen=True)
-class Standing:
+class CacheStatus:
     """
     How it stands with the credentials.
 
@@ -43,7 +43,7 @@ class Standing:
         credentials: Those to use. None: there are none, or they have run out.
         fetching: Whether others are being got.
         trouble: Why they could not be got last time.
-        due_in: Seconds until `Keeper.attend` has something to do.
+        due_in: Seconds until `CredentialsCache.refresh_if_due` has something to do.
 
     """
 
@@ -53,7 +53,7 @@ class Standing:
     due_in: float
 
 
-class Keeper:
+class CredentialsCache:
     """
     Get credentials ahead of time, in a thread that lives for that long.
 
@@ -67,7 +67,7 @@ class Keeper:
 
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: CredentialsSource) -> None:
         self._source = source
         # Guards everything below.
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class Keeper:
             self._wakes.remove(wake)
             return None if self._wakes else self._thread
 
-    def attend(self, *, wall: float, now: float, renew: bool = False) -> Standing:
+    def refresh_if_due(self, *, wall: float, now: float, renew: bool = False) -> CacheStatus:
         """
         Begin to get credentials if it is time, and tell how it stands.
 
@@ -130,7 +130,7 @@ class Keeper:
         return standing
 
     def numbers(self, *, wall: float, now: float) -> dict[str, Any]:
-        """Give what goes into the statistics; the times are as in `attend`."""
+        """Return what goes into the statistics; the times are as in `refresh_if_due`."""
         with self._lock:
             kept = self._credentials
             return {
@@ -151,12 +151,12 @@ class Keeper:
             "what gives them has not answered yet."
         )
 
-    def _standing(self, wall: float, now: float) -> Standing:
+    def _standing(self, wall: float, now: float) -> CacheStatus:
         credentials = self._credentials
         good = credentials is not None and credentials.is_good(wall)
         fetching = self._thread is not None
         due_in = self._renewal.due_in(credentials, wall=wall, now=now)
-        return Standing(
+        return CacheStatus(
             credentials if good else None, fetching, self._trouble, math.inf if fetching else due_in
         )
 
@@ -175,7 +175,7 @@ class Keeper:
     def _fetch(self, forget: bool) -> None:  # noqa: FBT001 - a thread's argument
         outcome: Credentials | str
         try:
-            with hushed():
+            with quiet_botocore():
                 if forget:
                     self._source.forget()
                 got: object = self._source.get_credentials()
@@ -240,7 +240,7 @@ def _understood(got: object) -> Credentials | str:
         return taken_over(got)
     return (
         f"get_credentials() gave a {type(got).__name__}: give Credentials.of(…), or what boto3's "
-        "Session.get_credentials() gives."
+        "AwsSession.get_credentials() gives."
     )
 
 

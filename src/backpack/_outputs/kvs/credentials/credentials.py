@@ -104,21 +104,21 @@ class Credentials:
 
     @property
     def lasting_source(self) -> str:
-        """Tell where they came from if nobody is known to renew them. Empty: they are renewed."""
+        """Where they came from if nobody is known to renew them. Empty: they are renewed."""
         if self.expires_at is not None:
             return ""
         return _SOURCES.get(self.source, self.source) or "get_credentials()"
 
     def expires_in_seconds(self, now: float) -> float | None:
-        """Tell how much longer they are good, at ``now`` since the epoch; not below 0."""
+        """Return how much longer they are good, at ``now`` since the epoch; not below 0."""
         return None if self.expires_at is None else max(self.expires_at - now, 0.0)
 
     def is_good(self, now: float) -> bool:
-        """Tell whether they have not run out."""
+        """Return whether they have not run out."""
         return self.expires_at is None or now < self.expires_at
 
     def is_same(self, other: Credentials | None) -> bool:
-        """Tell whether both are the same, and expire in the same second or so."""
+        """Return whether both are the same, and expire in the same second or so."""
         if other is None or (self.expires_at is None) != (other.expires_at is None):
             return False
         # What is found out by asking botocore is exact to a tenth.
@@ -127,7 +127,7 @@ class Credentials:
         )
 
     def environment(self) -> dict[str, str]:
-        """Give what AWS's programs read from their environment. It holds the secrets."""
+        """Return what AWS's programs read from their environment. It holds the secrets."""
         variables = {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key.reveal(),

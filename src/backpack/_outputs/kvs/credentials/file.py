@@ -114,24 +114,24 @@ class CredentialsFile:
 
     @property
     def path(self) -> str:
-        """Tell where it is; empty before it is open."""
+        """Where it is; empty before it is open."""
         if self._given is not None:
             return str(self._given)
         return "" if self._directory is None else str(self._directory / "credentials")
 
     @property
     def temporary_directory(self) -> str | None:
-        """Tell which directory goes with it. None: it is in somebody else's, or not open."""
+        """Which directory goes with it. None: it is in somebody else's, or not open."""
         return None if self._directory is None else str(self._directory)
 
     @property
     def is_written(self) -> bool:
-        """Tell whether there is anything in it."""
+        """Whether there is anything in it."""
         return self._written is not None
 
     @property
     def trouble(self) -> str:
-        """Tell why it could not be written last time; empty if it could."""
+        """Why it could not be written last time; empty if it could."""
         return self._trouble
 
     def keep(
@@ -173,7 +173,7 @@ class CredentialsFile:
         self._written = None
 
     def numbers(self) -> dict[str, Any]:
-        """Give what goes into the statistics. Any thread."""
+        """Return what goes into the statistics. Any thread."""
         return {
             "credentials_file_failures": self._failures,
             "credentials_file_trouble": self._trouble,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from backpack._app.predecessor import HANDLER, OldNames, tell_unused
 from backpack._outputs.kvs.credentials.botocore_chain import Chain
-from backpack._outputs.kvs.credentials.cache import Keeper
+from backpack._outputs.kvs.credentials.cache import CredentialsCache
 from backpack._outputs.kvs.credentials.credentials import Credentials
 from backpack._outputs.kvs.credentials.file import CredentialsFile, write_environment
 from backpack.errors import CredentialsError, SettingsError
@@ -18,7 +18,7 @@ from backpack.errors import CredentialsError, SettingsError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from backpack._outputs.kvs.credentials.botocore_chain import Session
+    from backpack._outputs.kvs.credentials.botocore_chain import AwsSession
 
 
 class KVSCredentialsHandler(OldNames):
@@ -38,7 +38,7 @@ class KVSCredentialsHandler(OldNames):
                 found = vault.read("aws")
                 return Credentials.of(found.key, found.secret, found.token, found.expires_at)
 
-    What boto3's ``Session.get_credentials()`` returns may be returned as well.
+    What boto3's ``AwsSession.get_credentials()`` returns may be returned as well.
     A class with an ``__init__`` has to call ``super().__init__()``.
 
     Args:
@@ -47,7 +47,7 @@ class KVSCredentialsHandler(OldNames):
         executor: Accepted for compatibility, and not used.
         parent_logger: Parent of the logger that is used. None:
             ``backpack.kvs.credentials``.
-        aws_session_token: Session token, with temporary keys.
+        aws_session_token: AwsSession token, with temporary keys.
         session: A session of boto3 or botocore.
 
     Raises:
@@ -66,7 +66,7 @@ class KVSCredentialsHandler(OldNames):
         parent_logger: logging.Logger | None = None,
         *,
         aws_session_token: str | None = None,
-        session: Session | None = None,
+        session: AwsSession | None = None,
     ) -> None:
         super().__init__()
         self.logger = logging.getLogger("backpack.kvs.credentials")
@@ -78,7 +78,7 @@ class KVSCredentialsHandler(OldNames):
         if self._static is not None and session is not None:
             raise SettingsError("Give either keys or a session.")
         self._chain = Chain(session)
-        self._keeper = Keeper(self)
+        self._cache = CredentialsCache(self)
 
     def get_credentials(self) -> Credentials:
         """
@@ -105,17 +105,17 @@ class KVSCredentialsHandler(OldNames):
         )
 
     def forget(self) -> None:
-        """Hear that AWS refused the credentials: `get_credentials` is called next."""
+        """Called when AWS refused the credentials: `get_credentials` is called next."""
         self._chain.forget()
 
     @property
-    def keeper(self) -> Keeper:
-        """Give what keeps the credentials for all who share this handler."""
-        return self._keeper
+    def cache(self) -> CredentialsCache:
+        """What keeps the credentials for all who share this handler."""
+        return self._cache
 
     def credentials_file(self, *, kvssink: bool) -> CredentialsFile | None:
         """
-        Give the file through which the credentials are handed over.
+        Return the file through which the credentials are handed over.
 
         Args:
             kvssink: Whether AWS's producer is used, which reads one.
@@ -128,12 +128,12 @@ class KVSCredentialsHandler(OldNames):
 
     @property
     def by_environment(self) -> bool:
-        """Tell whether what is in that file belongs into kvssink's environment."""
+        """Whether what is in that file belongs into kvssink's environment."""
         return False
 
     @property
     def iot_certificate(self) -> dict[str, str] | None:
-        """Give what kvssink's ``iot-certificate`` holds. None: that is not where they come from."""
+        """What kvssink's ``iot-certificate`` holds. None: that is not where they come from."""
         return None
 
     def __repr__(self) -> str:
@@ -192,7 +192,7 @@ class KVSEnvironmentCredentialsHandler(KVSCredentialsHandler):
         return True
 
     def credentials_file(self, *, kvssink: bool) -> CredentialsFile | None:
-        """Give one of variables, for the process that kvssink runs in; the native needs none."""
+        """Return one of variables, for the process that kvssink runs in; the native needs none."""
         return CredentialsFile(form=write_environment) if kvssink else None
 
 
@@ -225,7 +225,7 @@ class KVSFileCredentialsHandler(KVSCredentialsHandler):
         parent_logger: logging.Logger | None = None,
         *,
         aws_session_token: str | None = None,
-        session: Session | None = None,
+        session: AwsSession | None = None,
     ) -> None:
         super().__init__(
             aws_access_key_id,
@@ -241,7 +241,7 @@ class KVSFileCredentialsHandler(KVSCredentialsHandler):
         )
 
     def credentials_file(self, *, kvssink: bool) -> CredentialsFile | None:
-        """Give the file of the path, if there is one, whichever producer is used."""
+        """Return the file of the path, if there is one, whichever producer is used."""
         if self.credentials_path is None:
             return super().credentials_file(kvssink=kvssink)
         return CredentialsFile(self.credentials_path)

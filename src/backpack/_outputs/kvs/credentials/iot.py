@@ -117,13 +117,13 @@ class KVSIoTCredentialsHandler(KVSCredentialsHandler):
         return _read(body)
 
     def credentials_file(self, *, kvssink: bool) -> CredentialsFile | None:  # noqa: ARG002
-        """Give none: kvssink asks AWS IoT itself."""
+        """Return none: kvssink asks AWS IoT itself."""
         return None
 
     @property
     def iot_certificate(self) -> dict[str, str]:
         """
-        Give what kvssink's property ``iot-certificate`` holds: names, and no secret.
+        What kvssink's property ``iot-certificate`` holds: names, and no secret.
 
         Raises:
             SettingsError: It has to be told whom to trust, and that is not known.
@@ -222,7 +222,7 @@ def _place(endpoint: str) -> tuple[str, int]:
 
 
 def _file(name: str, path: str | os.PathLike[str]) -> str:
-    """Give the path of a file, absolute: kvssink reads it in another directory."""
+    """Return the path of a file, absolute: kvssink reads it in another directory."""
     found = Path(path).expanduser().absolute()
     try:
         with found.open("rb"):

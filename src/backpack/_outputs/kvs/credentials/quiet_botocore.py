@@ -37,7 +37,7 @@ _TALKERS: Final = (
 
 
 class _Hush(logging.Filter):
-    """Hold back what a hushed thread logs in detail, and keep the errors it logs."""
+    """Hold back what a quiet_botocore thread logs in detail, and keep the errors it logs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ _hush = _Hush()
 
 
 @contextmanager
-def hushed() -> Iterator[list[BaseException]]:
+def quiet_botocore() -> Iterator[list[BaseException]]:
     """
     Keep botocore quiet on this thread: nothing at DEBUG, and no tracebacks.
 

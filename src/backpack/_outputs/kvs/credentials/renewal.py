@@ -57,7 +57,7 @@ class Renewal:
         return max(seconds, self._not_before - now, 0.0)
 
     def may_be_forced(self, now: float) -> bool:
-        """Tell whether a renewal may be forced. A service may refuse any credentials, for ever."""
+        """Return whether a renewal may be forced: a service may refuse any credentials for ever."""
         return now >= max(self._not_before, self._force_not_before)
 
     def forced(self, now: float) -> None:

@@ -18,7 +18,7 @@ from backpack.errors import SigningError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backpack._outputs.kvs.credentials.cache import Standing
+    from backpack._outputs.kvs.credentials.cache import CacheStatus
     from backpack._outputs.kvs.credentials.credentials import Credentials
     from backpack._outputs.kvs.credentials.file import CredentialsFile
     from backpack._outputs.kvs.credentials.handlers import KVSCredentialsHandler
@@ -48,7 +48,7 @@ class Signer:
     Sign with the credentials of a handler, and keep its file.
 
     One thread answers questions and writes the file; it never waits for what
-    gives credentials, see `Keeper`. Nothing is looked up before `start`.
+    gives credentials, see `CredentialsCache`. Nothing is looked up before `start`.
 
     Args:
         region: The stream's.
@@ -80,7 +80,7 @@ class Signer:
         self._region = check_region(region)
         self._endpoint = endpoint
         self._hosts = hosts
-        self._keeper = handler.keeper
+        self._cache = handler.cache
         self._file = file
         self._logger = logger or logging.getLogger("backpack.kvs.credentials")
         self._wall = wall
@@ -106,7 +106,7 @@ class Signer:
                 return
             if self._file is not None:
                 self._file.open()
-            self._keeper.attach(self._wake)
+            self._cache.attach(self._wake)
             self._thread = threading.Thread(
                 target=self._run, name="spyglass-kvs-signer", daemon=True
             )
@@ -119,7 +119,7 @@ class Signer:
             self._changed.notify()
         if thread is None:
             return
-        threads = [thread, self._keeper.detach(self._wake)]
+        threads = [thread, self._cache.detach(self._wake)]
         deadline = time.monotonic() + _CLOSE_SECONDS
         for one in threads:
             if one is None or one is threading.current_thread():
@@ -175,8 +175,8 @@ class Signer:
         self._ask(make, then, renew=False)
 
     def numbers(self) -> dict[str, Any]:
-        """Give what goes into the statistics. Any thread; never waits."""
-        numbers = self._keeper.numbers(wall=self._wall(), now=self._clock())
+        """Return what goes into the statistics. Any thread; never waits."""
+        numbers = self._cache.numbers(wall=self._wall(), now=self._clock())
         if self._file is not None:
             numbers |= self._file.numbers()
         return numbers
@@ -229,7 +229,7 @@ class Signer:
 
         """
         wall, now = self._wall(), self._clock()
-        standing = self._keeper.attend(wall=wall, now=now, renew=renew)
+        standing = self._cache.refresh_if_due(wall=wall, now=now, renew=renew)
         seconds = min(standing.due_in, LONGEST_SLEEP_SECONDS)
         if self._file is not None and standing.credentials is not None:
             again = self._file.keep(standing.credentials, wall=wall, now=now, logger=self._logger)
@@ -245,7 +245,7 @@ class Signer:
                 self._tell(question, self._answer(question, standing))
         return left, seconds
 
-    def _answer(self, question: _Question, standing: Standing) -> Any:  # noqa: ANN401
+    def _answer(self, question: _Question, standing: CacheStatus) -> Any:  # noqa: ANN401
         if standing.credentials is None:
             return SigningError(
                 standing.trouble

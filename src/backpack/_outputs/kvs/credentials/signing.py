@@ -76,7 +76,7 @@ def write_head(
 def _place(
     request: Request, region: str, configured: str | None, hosts: Sequence[str]
 ) -> tuple[str, str]:
-    """Give scheme and host, with the port if it is not the usual one."""
+    """Return scheme and host, with the port if it is not the usual one."""
     if not isinstance(request.operation, Operation):
         raise SigningError(f"{request.operation!r} is no call of Kinesis Video Streams.")
     try:
@@ -109,7 +109,7 @@ def _authorize(
     url: str, headers: list[tuple[str, str]], body: bytes, credentials: Credentials, region: str
 ) -> str:
     """
-    Give the value of ``Authorization``.
+    Return the value of ``Authorization``.
 
     `SigV4Auth.add_auth` would do, but writes the session token to its log and
     reads the clock itself. These are the steps that it takes.

@@ -11,7 +11,7 @@ _LONGEST: Final = 300
 
 
 def describe(error: BaseException) -> str:
-    """Give one line about an error, with everything hidden in it that looks like a secret."""
+    """Return one line about an error, with everything hidden in it that looks like a secret."""
     if isinstance(error, EOFError):
         return (
             "What gives the credentials asks for something (a password, a code), and there is "

@@ -49,7 +49,7 @@ class Request:
 
     @property
     def url(self) -> str:
-        """Tell what is signed as the address."""
+        """What is signed as the address."""
         return self.endpoint + self.operation.value
 
 

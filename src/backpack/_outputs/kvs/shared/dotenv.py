@@ -56,7 +56,7 @@ class DotEnv:
 
     def applied_to(self, environ: Mapping[str, str]) -> dict[str, str]:
         """
-        Give an environment with these variables in it.
+        Return an environment with these variables in it.
 
         The folders of LD_LIBRARY_PATH go behind those that are there: what the
         process was started with goes first. The others replace.
@@ -120,7 +120,7 @@ def parse_dotenv(text: str, path: str = ".env") -> DotEnv:
 
 
 def _settings(text: str, path: str) -> Iterator[tuple[int, str, str]]:
-    """Give line, name and value of each setting."""
+    """Return line, name and value of each setting."""
     at = 0
     while at < len(text):
         at = _skip(_SPACE, text, at)

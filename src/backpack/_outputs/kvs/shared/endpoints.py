@@ -38,7 +38,7 @@ _TEMPLATE: Final = re.compile(r"\{([A-Za-z]+)(?:#([A-Za-z]+))?\}")
 
 
 def configured_endpoint(environ: Mapping[str, str]) -> str | None:
-    """Give the endpoint that stands in for AWS's, as AWS's programs find it."""
+    """Return the endpoint that stands in for AWS's, as AWS's programs find it."""
     if _is_true(environ, _IGNORE_VARIABLE):
         return None
     found = (environ.get(name) for name in _VARIABLES)
@@ -48,7 +48,7 @@ def configured_endpoint(environ: Mapping[str, str]) -> str | None:
 
 def hosts_of(region: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     """
-    Give the hosts that are AWS's for a region, the one that is to be called first.
+    Return the hosts that are AWS's for a region, the one that is to be called first.
 
     Args:
         region: A region.
@@ -138,7 +138,7 @@ class _Evaluation:
 
     def endpoint(self, rules: list[Any]) -> str:
         """
-        Give the URL of the first rule whose conditions hold.
+        Return the URL of the first rule whose conditions hold.
 
         Raises:
             _NoEndpointError: That rule is an error, or there is none.

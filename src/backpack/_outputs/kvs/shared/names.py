@@ -67,7 +67,7 @@ def check_retention_hours(hours: object) -> int:
 
 
 def control_endpoint(region: str) -> str:
-    """Tell where AWS answers for a region, where botocore's data cannot be asked."""
+    """Return where AWS answers for a region, where botocore's data cannot be asked."""
     return f"https://kinesisvideo.{check_region(region)}.{_domain(region)}"
 
 

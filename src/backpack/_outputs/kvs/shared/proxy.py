@@ -44,7 +44,7 @@ class Proxy:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Tell where it listens."""
+        """Where it listens."""
         return self.host, self.port
 
     @classmethod
@@ -94,7 +94,7 @@ class Route:
 
     def proxy_for(self, host: str, port: int) -> Proxy | None:
         """
-        Give the proxy for a host. None: it is reached without one.
+        Return the proxy for a host. None: it is reached without one.
 
         Raises:
             SettingsError: It cannot be gone through.
@@ -138,7 +138,7 @@ def environment_of(route: Route) -> dict[str, str]:
 
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:
     """
-    Tell whether a host is named: itself, a domain that it is in, a network, or all of them.
+    Return whether a host is named: itself, a domain that it is in, a network, or all of them.
 
     As curl and requests read it; there is no standard.
     """

@@ -12,7 +12,7 @@ _SECRETIVE: Final = re.compile(r"[A-Za-z0-9/+=_]{32,}")
 
 def quote(text: str, longest: int) -> str:
     """
-    Give a text in one line, with everything hidden in it that looks like a secret.
+    Return a text in one line, with everything hidden in it that looks like a secret.
 
     Args:
         text: Somebody else's words.

@@ -19,7 +19,7 @@ _CLOCK_SECONDS: Final = 240
 """Signatures are taken for five minutes."""
 
 
-class Course(enum.Enum):
+class NextStep(enum.Enum):
     """How to go on after a refusal. All but the last one after a wait."""
 
     AGAIN = enum.auto()
@@ -52,12 +52,12 @@ class Refusal:
 
     """
 
-    course: Course
+    course: NextStep
     sentence: str = ""
     passes_seconds: float | None = None
 
 
-NOTHING: Final = Refusal(Course.AGAIN)
+NOTHING: Final = Refusal(NextStep.AGAIN)
 """It did not work, and there is nothing to say of it."""
 
 ACTIONS: Final = {
@@ -113,7 +113,7 @@ def judge(
     if limit is not None:
         return limit
     if error in _NO_ENDPOINT:
-        return Refusal(Course.ENDPOINT)
+        return Refusal(NextStep.ENDPOINT)
     wrong = _about_signature(error, message, skew_seconds, keys_of)
     if not wrong and status in _UNAUTHORIZED:
         action = ACTIONS[operation]
@@ -122,30 +122,30 @@ def judge(
             "to whose credentials these are"
         )
     if wrong:
-        return Refusal(Course.RENEW, f"{wrong}{told}.")
+        return Refusal(NextStep.RENEW, f"{wrong}{told}.")
     return _by_resource(operation, status, error, told)
 
 
 def _about_limits(operation: Operation, status: int, error: str, told: str) -> Refusal | None:
-    """Say what there is too much of, or that KVS has trouble of its own."""
+    """Return what there is too much of, or that KVS has trouble of its own."""
     action = ACTIONS[operation]
     if error == _TOO_MANY_CONNECTIONS:
         return Refusal(
-            Course.AGAIN,
+            NextStep.AGAIN,
             "Another producer sends to this stream, and KVS takes one at a time: end the "
             f"other one, or give each a stream of its own{told}.",
             _LIMIT_SECONDS,
         )
     if error in _TOO_MANY_CALLS or status == _TOO_MANY:
         return Refusal(
-            Course.AGAIN,
+            NextStep.AGAIN,
             f"AWS takes no more calls of {action} from this account, or for this stream, now: let "
             f"fewer programs call it, or ask AWS for a higher quota{told}.",
             0.0,
         )
     if status >= _SERVER_ERROR:
         return Refusal(
-            Course.AGAIN,
+            NextStep.AGAIN,
             f"KVS has trouble of its own, and answers {action} with {status}: look at "
             f"https://health.aws.amazon.com if it lasts{told}.",
             0.0,
@@ -156,7 +156,7 @@ def _about_limits(operation: Operation, status: int, error: str, told: str) -> R
 def _about_signature(
     error: str, message: str, skew_seconds: float | None, keys_of: str | None
 ) -> str:
-    """Say what is wrong with key, token or signature; nothing where that is not it."""
+    """Return what is wrong with key, token or signature; nothing where that is not it."""
     lower = message.lower()
     # With a proxy between, or kvssink, the name of the error is often missing.
     if error in _EXPIRED or (_BY_TOKEN in lower and "expired" in lower):
@@ -189,25 +189,25 @@ def _expired(keys_of: str | None) -> str:
 def _by_resource(operation: Operation, status: int, error: str, told: str) -> Refusal:
     if error == "ResourceInUse":
         # Somebody else has created it meanwhile.
-        return Refusal(Course.DESCRIBE)
+        return Refusal(NextStep.DESCRIBE)
     if error == "ResourceNotFound" or status == _NOT_FOUND:
         if operation is Operation.DESCRIBE_STREAM:
             return Refusal(
-                Course.CREATE,
+                NextStep.CREATE,
                 "The stream does not exist in this region: create it, or say create_stream=True. "
                 f"{TRIED_AGAIN}",
             )
-        return Refusal(Course.DESCRIBE)
+        return Refusal(NextStep.DESCRIBE)
     if error.endswith("LimitExceeded"):
-        return Refusal(Course.AGAIN, f"The account has as many streams as it may: {error}{told}.")
+        return Refusal(NextStep.AGAIN, f"The account has as many streams as it may: {error}{told}.")
     if error.startswith("InvalidArgument") or error == "Validation":
         return Refusal(
-            Course.FAIL,
+            NextStep.FAIL,
             f"AWS does not take what {ACTIONS[operation]} was asked: look at the names of "
             f"region and stream{told}.",
         )
     return Refusal(
-        Course.DESCRIBE, f"AWS answered {ACTIONS[operation]} with {status} {error}{told}."
+        NextStep.DESCRIBE, f"AWS answered {ACTIONS[operation]} with {status} {error}{told}."
     )
 
 

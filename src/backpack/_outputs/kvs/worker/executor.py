@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from backpack._outputs.kvs.messages import Fetch, Signed, read_letter
+from backpack._outputs.kvs.messages import Fetch, Signed, read_message
 from backpack._outputs.kvs.worker.fetches import Fetches
 from backpack._outputs.kvs.worker.http.exchange import Exchange
 from backpack._outputs.kvs.worker.producer.commands import (
@@ -43,7 +43,7 @@ _OK = 200
 _AT_ONCE = float("-inf")
 
 
-class Duties:
+class CommandExecutor:
     """
     Stand between a producer and the network. One thread's.
 
@@ -51,7 +51,7 @@ class Duties:
         producer: Decides.
         settings: What it was asked to be.
         network: The thread's.
-        say: Carries a letter to the application.
+        say: Carries a message to the application.
         report: Is told what the producer cannot know.
 
     """
@@ -88,21 +88,21 @@ class Duties:
 
     # What the application says.
 
-    def hear(self, body: dict[str, Any]) -> None:
-        """Take a letter; an answer that nobody waits for is ignored."""
+    def on_message(self, body: dict[str, Any]) -> None:
+        """Take a message; an answer that nobody waits for is ignored."""
         now = self._clock()
         try:
-            letter = read_letter(body)
-            if isinstance(letter, Fetch):
-                self._fetches.start(letter, now)
-            elif isinstance(letter, Signed):
-                self._take_signature(self._signatures.take(letter, now), now)
+            message = read_message(body)
+            if isinstance(message, Fetch):
+                self._fetches.start(message, now)
+            elif isinstance(message, Signed):
+                self._take_signature(self._signatures.take(message, now), now)
         except ValueError as error:
             logger.warning("The application has said something that cannot be read: %s", error)
 
-    def orphaned(self) -> None:
-        """Learn that the application has gone."""
-        if self._signatures.orphaned() and self._command is not None:
+    def on_app_exit(self) -> None:
+        """Called when the application has gone."""
+        if self._signatures.on_app_exit() and self._command is not None:
             self._sign(self._command, self._clock())
 
     def stop(self, seconds: float, longest_seconds: float) -> None:
@@ -131,7 +131,7 @@ class Duties:
 
     @property
     def wake_at(self) -> float | None:
-        """Tell when to do both again if nothing happens. None: not before something does."""
+        """When to do both again if nothing happens. None: not before something does."""
         times = [self._signatures.wake_at, self._fetches.wake_at, self._look_again_at]
         if self._exchange is not None:
             times.append(self._exchange.connection.wake_at)
@@ -176,7 +176,7 @@ class Duties:
         self._producer.received(data, self._clock())
 
     def broke(self, cause: str, sentence: str) -> None:
-        """Hear that the connection is gone."""
+        """Called when the connection is gone."""
         self._exchange = None
         self._report.obstacle(sentence)
         if not self._producer.state.is_connected:
@@ -187,7 +187,7 @@ class Duties:
 
     @property
     def _is_full(self) -> bool:
-        """Tell whether the producer would give more to send than the line takes."""
+        """Whether the producer would give more to send than the line takes."""
         return (
             self._producer.state is ProducerState.STREAMING
             and self._exchange is not None

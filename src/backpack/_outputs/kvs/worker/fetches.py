@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backpack._outputs.kvs.messages import Fetched, write_letter
+from backpack._outputs.kvs.messages import Fetched, write_message
 from backpack._outputs.kvs.worker.http.exchange import Exchange
 from backpack.errors import SettingsError
 
@@ -25,7 +25,7 @@ class Fetches:
 
     Args:
         network: The thread's.
-        say: Carries a letter to the application.
+        say: Carries a message to the application.
         check_endpoint: See `ProducerSettings`.
 
     """
@@ -42,24 +42,24 @@ class Fetches:
         self._check_endpoint = check_endpoint
         self._running: dict[_Fetch, float] = {}
 
-    def start(self, letter: Fetch, now: float) -> None:
+    def start(self, message: Fetch, now: float) -> None:
         """Send a request; it is answered in any case, in ten seconds at most."""
         try:
-            endpoint = self._check_endpoint(letter.endpoint)
+            endpoint = self._check_endpoint(message.endpoint)
         except SettingsError as error:
-            self._answer(Fetched(letter.number, trouble=str(error)))
+            self._answer(Fetched(message.number, trouble=str(error)))
             return
         if len(self._running) >= MOST_AT_ONCE:
-            self._answer(Fetched(letter.number, trouble="Too many requests at once."))
+            self._answer(Fetched(message.number, trouble="Too many requests at once."))
             return
-        request = letter.head.encode("latin-1") + letter.body.encode()
-        fetch = _Fetch(letter.number, self._done)
+        request = message.head.encode("latin-1") + message.body.encode()
+        fetch = _Fetch(message.number, self._done)
         self._running[fetch] = now + FETCH_SECONDS
         fetch.start(self._network, endpoint, request)
 
     @property
     def wake_at(self) -> float | None:
-        """Tell when to call `tick`. None: nothing is under way."""
+        """When to call `tick`. None: nothing is under way."""
         times = [*self._running.values()]
         times += [time for one in self._running if (time := one.wake_at) is not None]
         return min(times, default=None)
@@ -76,12 +76,12 @@ class Fetches:
         for fetch in list(self._running):
             fetch.broke("the stream was closed", "")
 
-    def _done(self, fetch: _Fetch, letter: Fetched) -> None:
+    def _done(self, fetch: _Fetch, message: Fetched) -> None:
         self._running.pop(fetch, None)
-        self._answer(letter)
+        self._answer(message)
 
-    def _answer(self, letter: Fetched) -> None:
-        self._say(write_letter(letter))
+    def _answer(self, message: Fetched) -> None:
+        self._say(write_message(message))
 
 
 class _Fetch:

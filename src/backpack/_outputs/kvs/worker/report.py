@@ -63,7 +63,7 @@ class Report:
         self._obstacle = sentence
 
     def missed(self) -> None:
-        """Hear that something that was asked for did not come."""
+        """Called when something that was asked for did not come."""
         self._is_troubled = True
 
     def take(self, status: ProducerStatus, now: float) -> bool:
@@ -111,7 +111,7 @@ class Report:
         self._has_ended = True
 
     def crashed(self, error: Exception) -> None:
-        """Hear that there is a mistake in here, which has ended everything."""
+        """Called when there is a mistake in here, which has ended everything."""
         self._has_crashed = self.gave_up = True
         self.state = ProducerState.FAILED.name
         self.trouble = f"A mistake in SpyGlass has ended the upload; please report it: {error!r}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from backpack._outputs.kvs.messages import Sign, write_letter
+from backpack._outputs.kvs.messages import Sign, write_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,19 +38,19 @@ class Signature:
     keys_of: str = ""
 
     @classmethod
-    def of(cls, letter: Signed, now: float) -> Signature:
+    def of(cls, message: Signed, now: float) -> Signature:
         """Take what the application has signed."""
-        signed = letter.signed_head
+        signed = message.signed_head
         lasts = signed.expires_in_seconds
         expires_at = None if lasts is None else now + lasts
         return cls(signed.head, now + signed.good_seconds, expires_at, signed.keys_of)
 
     def is_good(self, now: float) -> bool:
-        """Tell whether AWS would take it."""
+        """Return whether AWS would take it."""
         return now < self.good_until and (self.expires_at is None or now < self.expires_at)
 
     def expires_in(self, now: float) -> float | None:
-        """Tell how long the credentials last. None: for ever."""
+        """Return how long the credentials last. None: for ever."""
         return None if self.expires_at is None else self.expires_at - now
 
 
@@ -67,7 +67,7 @@ class Signatures:
     One thread's. Reads no clock.
 
     Args:
-        say: Carries a letter to the application.
+        say: Carries a message to the application.
 
     """
 
@@ -91,14 +91,14 @@ class Signatures:
         """Wait for no signature any more."""
         self._asked = 0
 
-    def orphaned(self) -> bool:
-        """Learn that nobody answers any more. True: somebody waited for an answer."""
+    def on_app_exit(self) -> bool:
+        """Called when nobody answers any more. True: somebody waited for an answer."""
         self.is_orphaned = True
         self.wake_at = None
         asked, self._asked = self._asked, 0
         return asked > 0
 
-    def take(self, letter: Signed, now: float) -> Signature | str | None:
+    def take(self, message: Signed, now: float) -> Signature | str | None:
         """
         Take an answer.
 
@@ -107,17 +107,17 @@ class Signatures:
             or is the spare one.
 
         """
-        if letter.number == self._spare_asked:
+        if message.number == self._spare_asked:
             self._spare_asked = 0
-            if letter.head:
-                self._spare = Signature.of(letter, now)
+            if message.head:
+                self._spare = Signature.of(message, now)
             return None
-        if letter.number != self._asked:
+        if message.number != self._asked:
             return None
         self._asked = 0
-        if letter.head:
-            return Signature.of(letter, now)
-        return letter.trouble or "The application could not sign."
+        if message.head:
+            return Signature.of(message, now)
+        return message.trouble or "The application could not sign."
 
     def keep_spare(self, request: Request, now: float) -> None:
         """Have a spare for a request, from now on."""
@@ -136,7 +136,7 @@ class Signatures:
             self.wake_at = now + SPARE_SECONDS
 
     def spare(self, endpoint: str, now: float) -> Signature | None:
-        """Give the spare signature if the application is gone, and it is good there."""
+        """Return the spare signature if the application is gone, and it is good there."""
         spare, request = self._spare, self._spare_for
         if not self.is_orphaned or spare is None or request is None:
             return None
@@ -144,5 +144,5 @@ class Signatures:
 
     def _question(self, request: Request, *, renew: bool) -> int:
         self._numbers += 1
-        self._say(write_letter(Sign.of(self._numbers, request, renew=renew)))
+        self._say(write_message(Sign.of(self._numbers, request, renew=renew)))
         return self._numbers

@@ -17,7 +17,7 @@ from backpack._outputs.kvs.worker.producer.journal import Journal
 from backpack._outputs.kvs.worker.producer.matroska import SEGMENT_UID_BYTES
 from backpack._outputs.kvs.worker.producer.producer import Producer
 from backpack._outputs.kvs.worker.report import Report
-from backpack._outputs.kvs.worker.uploader import Driver
+from backpack._outputs.kvs.worker.uploader import Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,9 +46,9 @@ class KVSUpload:
     Args:
         hub: The stream.
         settings: What to send where.
-        say: Carries a letter (`messages`) to the application, from
+        say: Carries a message (`messages`) to the application, from
             any thread.
-        on_news: Called, on any thread, when the numbers are worth telling.
+        on_stats_changed: Called, on any thread, when the numbers are worth telling.
         lookup: See `Resolver`.
 
     Raises:
@@ -65,20 +65,20 @@ class KVSUpload:
         settings: UploadSettings,
         *,
         say: Callable[[dict[str, Any]], None],
-        on_news: Callable[[], None],
+        on_stats_changed: Callable[[], None],
         lookup: Lookup | None = None,
     ) -> None:
         self._hub = hub
         self._settings = settings
         self._say = say
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         self._lookup = lookup
         # Looks at the settings. The one that decides is made on the thread.
         with self._producing(None):
             pass
         self._units = UnitQueue(DropPolicy(_MOST_UNITS, _MOST_BYTES), on_room=hub.request_key_frame)
         self._report = Report(settings.stream_name)
-        self._driver: Driver | None = None
+        self._uploader: Uploader | None = None
 
     def open(self) -> None:
         """
@@ -95,19 +95,19 @@ class KVSUpload:
                 journal = Journal(settings.buffer_path, settings.region, settings.stream_name)
                 undo.callback(journal.close)
             # Before it starts: it may be answered before `start` returns.
-            self._driver = Driver(
+            self._uploader = Uploader(
                 self._producing(journal),
                 settings,
                 self._units,
                 report=self._report,
                 say=self._say,
                 want_key=self._hub.request_key_frame,
-                on_news=self._news,
+                on_stats_changed=self._news,
                 lookup=self._lookup,
             )
-            self._driver.start()
+            self._uploader.start()
             undo.pop_all()
-        self._hub.attach(self)
+        self._hub.subscribe(self)
 
     @contextlib.contextmanager
     def _producing(self, journal: Journal | None) -> Iterator[Producer]:
@@ -119,38 +119,40 @@ class KVSUpload:
 
     def push(self, unit: AccessUnit) -> None:
         """Hand one picture to the thread, or lose it up to the next key frame. Never waits."""
-        if self._units.put(unit) and self._driver is not None:
-            self._driver.wake(key=unit.key)
+        if self._units.put(unit) and self._uploader is not None:
+            self._uploader.wake(key=unit.key)
 
     def on_lost(self, error: Exception) -> None:
-        """Hear that the hub has let us go. Encoder's thread."""
+        """Called when the hub has let us go. Encoder's thread."""
         self._report.crashed(error)
-        self._on_news()
+        self._on_stats_changed()
 
     @property
     def viewers(self) -> int:
-        """Tell whether the stream is to be encoded for us: 1 or 0."""
-        return int(self._driver is not None and not self._driver.is_over and not self._units.closed)
+        """Whether the stream is to be encoded for us: 1 or 0."""
+        return int(
+            self._uploader is not None and not self._uploader.is_over and not self._units.closed
+        )
 
     @property
     def lost(self) -> int:
-        """Tell how many pictures AWS will never get."""
+        """How many pictures AWS will never get."""
         queue = self._status.queue
         return self._lost_before + queue.frames_dropped + queue.frames_skipped
 
     @property
     def trouble(self) -> str:
-        """Tell what keeps it from sending, and what helps."""
+        """What keeps it from sending, and what helps."""
         return self._report.trouble
 
     @property
     def failed(self) -> bool:
-        """Tell whether it has given up for good."""
+        """Whether it has given up for good."""
         return self._report.gave_up
 
     def numbers(self) -> dict[str, Any]:
-        """Give what there is to tell, as JSON would take it."""
-        status, since = (self._status, 0.0) if self._driver is None else self._driver.status
+        """Return what there is to tell, as JSON would take it."""
+        status, since = (self._status, 0.0) if self._uploader is None else self._uploader.status
         age = status.last_fragment_age_seconds
         if age is not None:
             age += time.monotonic() - since
@@ -167,15 +169,15 @@ class KVSUpload:
             "counters": self._counters(status),
         }
 
-    def hear(self, body: dict[str, Any]) -> None:
-        """Take a letter of the application."""
-        if self._driver is not None:
-            self._driver.hear(body)
+    def on_message(self, body: dict[str, Any]) -> None:
+        """Take a message of the application."""
+        if self._uploader is not None:
+            self._uploader.on_message(body)
 
-    def orphaned(self) -> None:
-        """Learn that the application has gone: what is signed already has to do."""
-        if self._driver is not None:
-            self._driver.orphaned()
+    def on_app_exit(self) -> None:
+        """Called when the application has gone: what is signed already has to do."""
+        if self._uploader is not None:
+            self._uploader.on_app_exit()
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
         """
@@ -187,35 +189,35 @@ class KVSUpload:
                 persisted.
 
         """
-        self._hub.detach(self)
+        self._hub.unsubscribe(self)
         self._units.close()
-        if self._driver is not None:
-            self._driver.stop(seconds, longest_seconds)
+        if self._uploader is not None:
+            self._uploader.stop(seconds, longest_seconds)
 
     @property
     def finished(self) -> bool:
-        """Tell whether it is over, whatever has become of it."""
-        return self._driver is None or self._driver.is_over
+        """Whether it is over, whatever has become of it."""
+        return self._uploader is None or self._uploader.is_over
 
     def close(self) -> Future[None] | None:
         """End the thread and close every connection, whatever is left. Idempotent."""
-        self._hub.detach(self)
+        self._hub.unsubscribe(self)
         self._units.close()
-        driver = self._driver
-        if driver is None:
+        uploader = self._uploader
+        if uploader is None:
             return None
-        driver.leave()
-        return in_background(driver.join, "spyglass-kvs-end")
+        uploader.leave()
+        return in_background(uploader.join, "spyglass-kvs-end")
 
     @property
     def _status(self) -> ProducerStatus:
-        if self._driver is None:
+        if self._uploader is None:
             return ProducerStatus(ProducerState.IDLE)
-        return self._driver.status[0]
+        return self._uploader.status[0]
 
     @property
     def _lost_before(self) -> int:
-        """Tell how many pictures have joined no fragment."""
+        """How many pictures have joined no fragment."""
         return self._units.lost + self._status.frames_lost
 
     def _counters(self, status: ProducerStatus) -> dict[str, Any]:
@@ -239,8 +241,8 @@ class KVSUpload:
         """Hear from the thread that something is new."""
         if self.failed:
             # Nobody has to encode for us any more.
-            self._hub.detach(self)
-        self._on_news()
+            self._hub.unsubscribe(self)
+        self._on_stats_changed()
 
 
 def _rounded(seconds: float | None) -> float | None:
@@ -265,4 +267,4 @@ def open_output(
         return kvssink.open_output(described, source, settings)
     upload = UploadSettings.from_dict(described)
     peer = source.peer
-    return opened(KVSUpload(source.hub, upload, say=peer.say, on_news=peer.news))
+    return opened(KVSUpload(source.hub, upload, say=peer.send, on_stats_changed=peer.stats_changed))

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backpack._lib.threads import show_name
-from backpack._outputs.kvs.worker.executor import Duties
+from backpack._outputs.kvs.worker.executor import CommandExecutor
 from backpack._outputs.kvs.worker.http.connection import Network
 from backpack._outputs.kvs.worker.http.reactor import Reactor
 from backpack._outputs.kvs.worker.producer.commands import ProducerState, ProducerStatus
@@ -36,7 +36,7 @@ TELL_SECONDS = 0.25
 """Between two looks at the numbers, where the state is the same."""
 
 
-class Driver:
+class Uploader:
     """
     Run one producer on a thread ``spyglass-kvs``.
 
@@ -48,9 +48,9 @@ class Driver:
         settings: What it was asked to be.
         units: What it is to send. Who puts something in calls `wake`.
         report: Is told how it goes.
-        say: Carries a letter to the application.
+        say: Carries a message to the application.
         want_key: Asks for a key frame.
-        on_news: Called on the thread when state or trouble are others.
+        on_stats_changed: Called on the thread when state or trouble are others.
         lookup: See `Resolver`.
 
     """
@@ -64,7 +64,7 @@ class Driver:
         report: Report,
         say: Callable[[dict[str, Any]], None],
         want_key: Callable[[], None],
-        on_news: Callable[[], None],
+        on_stats_changed: Callable[[], None],
         lookup: Lookup | None = None,
     ) -> None:
         self._clock = time.monotonic
@@ -74,7 +74,7 @@ class Driver:
         self._report = report
         self._say = say
         self._want_key = want_key
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         self._reactor = Reactor()
         self._network = Network(
             self._reactor,
@@ -85,7 +85,7 @@ class Driver:
         )
         # What was posted finds both of them: the thread makes them first.
         self._producer: Producer
-        self._duties: Duties
+        self._executor: CommandExecutor
         self._closing = False
         self._has_ended = False
         self._wanted_key = False
@@ -106,13 +106,13 @@ class Driver:
         """Say that there is a unit. It ends a fragment if it is a key frame: that is urgent."""
         self._reactor.wake(urgent=key)
 
-    def hear(self, body: dict[str, Any]) -> None:
+    def on_message(self, body: dict[str, Any]) -> None:
         """Hand on what the application says."""
-        self._reactor.post(lambda: self._duties.hear(body))
+        self._reactor.post(lambda: self._executor.on_message(body))
 
-    def orphaned(self) -> None:
+    def on_app_exit(self) -> None:
         """Hand on that the application has gone."""
-        self._reactor.post(lambda: self._duties.orphaned())  # noqa: PLW0108 - it is made later
+        self._reactor.post(lambda: self._executor.on_app_exit())  # noqa: PLW0108 - it is made later
 
     def stop(self, seconds: float, longest_seconds: float) -> None:
         """Have the producer stop once it has everything that was put in before."""
@@ -145,13 +145,13 @@ class Driver:
     def _run(self) -> None:
         show_name()
         with contextlib.ExitStack() as undo:
-            undo.callback(self._on_news)
+            undo.callback(self._on_stats_changed)
             undo.callback(self._note_end)
             undo.callback(self._reactor.close)
             try:
                 self._begin(undo.enter_context(self._producing))
                 undo.callback(self._conclude)
-                undo.callback(self._duties.close)
+                undo.callback(self._executor.close)
                 self._go_on()
                 self._take_units(self._clock())
             except Exception as error:
@@ -160,7 +160,7 @@ class Driver:
 
     def _begin(self, producer: Producer) -> None:
         self._producer = producer
-        self._duties = Duties(
+        self._executor = CommandExecutor(
             producer, self._settings, self._network, say=self._say, report=self._report
         )
 
@@ -170,7 +170,7 @@ class Driver:
             self._turn(now)
             now = self._clock()
             calm = now < self._gather_until
-            times = (self._duties.wake_at, self._tell_at, self._gather_until if calm else None)
+            times = (self._executor.wake_at, self._tell_at, self._gather_until if calm else None)
             wake_at = min((time for time in times if time is not None), default=None)
             seconds = None if wake_at is None else max(wake_at - now, 0.0)
             self._reactor.wait(seconds, self._has_units, calm=calm)
@@ -182,8 +182,8 @@ class Driver:
         came = self._take_units(now)
         if came:
             self._gather_until = now + self._gather_seconds
-        self._duties.tick(now)
-        self._duties.advance(now)
+        self._executor.tick(now)
+        self._executor.advance(now)
         self._ask_for_key(came=came)
         self._look(now)
 
@@ -218,11 +218,11 @@ class Driver:
         if status.state.is_over:
             self._report.end(status, len(self._producer.queue), now)
         if changed or status.state.is_over:
-            self._on_news()
+            self._on_stats_changed()
 
     def _stop(self, seconds: float, longest_seconds: float) -> None:
         self._take_units(self._clock())
-        self._duties.stop(seconds, longest_seconds)
+        self._executor.stop(seconds, longest_seconds)
 
     def _leave(self) -> None:
         self._closing = True

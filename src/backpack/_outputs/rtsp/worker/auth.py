@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backpack._gst.gi import Gst
 from backpack._gst.rtsp import GstRtsp, GstRtspServer
-from backpack._outputs.serving.worker.throttle import Guesses
+from backpack._outputs.serving.worker.throttle import LoginThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class Auth(GstRtspServer.RTSPAuth):
 
     def __init__(self, door: str, on_wrong: Callable[[], object]) -> None:
         super().__init__()
-        self.guesses = Guesses(door)
+        self.throttle = LoginThrottle(door)
         self._on_wrong = on_wrong
         # Client's hash, which is the object's address → its connection. The clients
         # themselves would be kept alive.
@@ -56,7 +56,7 @@ class Auth(GstRtspServer.RTSPAuth):
         self._connections[hash(client)] = connection
 
     def forget(self, client: GstRtspServer.RTSPClient) -> None:
-        """Learn that a client is gone. Idempotent."""
+        """Called when a client is gone. Idempotent."""
         self._connections.pop(hash(client), None)
 
     def do_check(self, context: GstRtspServer.RTSPContext, check: str) -> bool:
@@ -75,7 +75,7 @@ class Auth(GstRtspServer.RTSPAuth):
             context.request.parse_auth_credentials(GstRtsp.RTSPHeaderField.AUTHORIZATION)
         )
         now = self._clock()
-        if guessed and self.guesses.is_shut_out(connection.address, now):
+        if guessed and self.throttle.is_shut_out(connection.address, now):
             return self._refuse(context, connection)
         GstRtspServer.RTSPAuth.do_authenticate(self, context)
         token: object | None = context.token
@@ -83,7 +83,7 @@ class Auth(GstRtspServer.RTSPAuth):
             connection.is_logged_in = True
             return True
         if guessed:
-            self.guesses.wrong(connection.address, now)
+            self.throttle.wrong(connection.address, now)
             self._on_wrong()
         # Answers with 401 and a challenge, since there is no login.
         GstRtspServer.RTSPAuth.do_check(self, context, _FOR_MEDIA)

@@ -46,7 +46,7 @@ header lines without a bound."""
 _TCP_INFO = struct.Struct("=120xQQ")
 _SIOCOUTQ = 0x5411
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -108,7 +108,7 @@ class _Connection:
     suspected: bool = False
 
 
-class Sessions:
+class ClientMonitor:
     """
     Watch the clients of one server, once a second while there are any.
 
@@ -119,7 +119,7 @@ class Sessions:
         server: The server.
         mounts: Gives its mounts.
         clock_ns: The monotonic clock.
-        max_viewers: How many sessions there may be.
+        max_viewers: How many monitor there may be.
 
     """
 
@@ -224,7 +224,7 @@ class Sessions:
 
     @property
     def count(self) -> int:
-        """Tell how many clients the server still has."""
+        """How many clients the server still has."""
         return len(self._server.client_filter(None))
 
     def _sweep(self) -> bool:
@@ -234,7 +234,7 @@ class Sessions:
         for connection in self._connections:
             reason = _why_gone(connection, now_ns)
             if reason is not None:
-                _log.info("Closed an RTSP client: it %s.", reason)
+                logger.info("Closed an RTSP client: it %s.", reason)
                 _hang_up(connection)
         for mount in self._mounts():
             mount.sweep(now_ns)
@@ -245,7 +245,7 @@ class Sessions:
 
 
 def allowed_bytes(seconds: float) -> int:
-    """Tell how much a client may have sent, so long after it connected."""
+    """Return how much a client may have sent, so long after it connected."""
     return RECEIVED_BYTES + int(RECEIVED_BYTES_A_SECOND * seconds)
 
 
@@ -276,7 +276,7 @@ def _why_gone(connection: _Connection, now_ns: int) -> str | None:
 
 
 def _traffic_of(connected: Gio.Socket | None) -> tuple[int, int, int] | None:
-    """Give the bytes that were acknowledged, were received, and wait to be acknowledged."""
+    """Return the bytes that were acknowledged, were received, and wait to be acknowledged."""
     if connected is None or connected.is_closed():
         return None
     try:
@@ -343,7 +343,7 @@ def _session_media(client: GstRtspServer.RTSPClient) -> list[GstRtspServer.RTSPS
 
 
 def _was_dropped(media: GstRtspServer.RTSPSessionMedia) -> bool:
-    """Tell whether the server has silently stopped sending to a client that plays."""
+    """Return whether the server has silently stopped sending to a client that plays."""
     if media.get_rtsp_state() != GstRtsp.RTSPState.PLAYING:
         return False
     transport = media.get_transport(0)

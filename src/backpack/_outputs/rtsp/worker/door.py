@@ -31,7 +31,7 @@ ACCEPTED_AT_ONCE: Final = 32
 _SHORT: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 RETRY_MS: Final = 1000
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Door:
@@ -77,7 +77,7 @@ class Door:
         return port
 
     def claim(self) -> Connection | None:
-        """Give the connection whose client GStreamer's server has just made."""
+        """Return the connection whose client GStreamer's server has just made."""
         arriving, self._arriving = self._arriving, None
         return arriving
 
@@ -117,7 +117,7 @@ class Door:
             except OSError as error:
                 if error.errno not in _SHORT:
                     continue  # gone before it was accepted
-                _log.warning("Cannot accept RTSP connections: %s. Trying again.", error.strerror)
+                logger.warning("Cannot accept RTSP connections: %s. Trying again.", error.strerror)
                 self._retry = GLib.timeout_add(RETRY_MS, self._on_retry)
                 self._watch = 0
                 return GLib.SOURCE_REMOVE

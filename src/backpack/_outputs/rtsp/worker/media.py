@@ -56,12 +56,12 @@ players stay as late as that burst was long."""
 STARVED_NS = 5_000_000_000
 """A hub that gives no first picture for so long will give none."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Feed:
     """
-    Be the reader of a hub for one media, which all viewers of a mount share.
+    The reader of a hub for one media, which all viewers of a mount share.
 
     Takes its place in the hub as soon as the media wants data, and leaves it
     when nobody watches. While the media stands still (its viewers are between
@@ -113,7 +113,7 @@ class Feed:
             if self._source is None or self._attached:
                 return False
             self._attached = True
-        self._hub.attach(self)
+        self._hub.subscribe(self)
         return True
 
     def play(self) -> None:
@@ -128,7 +128,7 @@ class Feed:
             self._hub.request_picture()
 
     def starved(self, now_ns: int) -> bool:
-        """Tell whether the media has waited too long for its first picture. Any thread."""
+        """Return whether the media has waited too long for its first picture. Any thread."""
         with self._lock:
             since_ns = self._hungry_since_ns
             return since_ns is not None and now_ns - since_ns > STARVED_NS
@@ -139,17 +139,17 @@ class Feed:
             if not self._attached:
                 return
             self._attached = False
-        self._hub.detach(self)
+        self._hub.unsubscribe(self)
 
     @property
     def attached(self) -> bool:
-        """Tell whether the feed has a place in the hub."""
+        """Whether the feed has a place in the hub."""
         with self._lock:
             return self._attached
 
     @property
     def lost(self) -> int:
-        """Tell how many units were skipped since the viewers could not take them."""
+        """How many units were skipped since the viewers could not take them."""
         return self._policy.lost
 
     def push(self, unit: AccessUnit) -> None:
@@ -178,8 +178,8 @@ class Feed:
         source.emit("push-buffer", buffer)
 
     def on_lost(self, error: Exception) -> None:
-        """Hear that the hub has let us go: the viewers must not wait for more."""
-        _log.error("An RTSP media failed and ends: %s", error)
+        """Called when the hub has let us go: the viewers must not wait for more."""
+        logger.error("An RTSP media failed and ends: %s", error)
         with self._lock:
             self._attached = False
         self.end()

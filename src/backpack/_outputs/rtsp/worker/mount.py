@@ -111,12 +111,12 @@ class Mount:
 
     @property
     def lost(self) -> int:
-        """Tell how many units were skipped because viewers could not take them."""
+        """How many units were skipped because viewers could not take them."""
         with self._lock:
             return self._lost_before + sum(feed.lost for feed in self._feeds.values() if feed)
 
     def has(self, media: GstRtspServer.RTSPMedia | None) -> bool:
-        """Tell whether a media is one of this path's. Any thread."""
+        """Return whether a media is one of this path's. Any thread."""
         with self._lock:
             return media in self._feeds
 

@@ -17,7 +17,7 @@ from backpack._lib.tcp import listen
 from backpack._lib.tls import server_context
 from backpack._outputs.rtsp.settings import DEFAULT_PORT, RTSPServerSettings
 from backpack._outputs.rtsp.worker.auth import make_auth
-from backpack._outputs.rtsp.worker.clients import Sessions
+from backpack._outputs.rtsp.worker.clients import ClientMonitor
 from backpack._outputs.rtsp.worker.door import LIMITS, SECURE_LIMITS, Door
 from backpack._outputs.rtsp.worker.mount import Mount, check_launch
 from backpack.errors import SettingsError, StateError
@@ -47,7 +47,7 @@ POLL_SECONDS = 0.002
 CLOSE_SECONDS = 2.0
 """How long the clients' thread may take to take its media down after `Server.close`."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Server:
@@ -62,7 +62,7 @@ class Server:
         settings: What it was asked to be; checked by `open`.
         clock_ns: The monotonic clock.
         limits: How many connections there may be. None: as many as usual.
-        on_news: Called when `failed_logins` has grown.
+        on_stats_changed: Called when `failed_logins` has grown.
 
     """
 
@@ -72,14 +72,14 @@ class Server:
         *,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         limits: ConnectionLimits | None = None,
-        on_news: Callable[[], None] = lambda: None,
+        on_stats_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._clock_ns = clock_ns
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         # None: not open.
         self._server: GstRtspServer.RTSPServer | None = None
-        self._sessions: Sessions | None = None
+        self._monitor: ClientMonitor | None = None
         self._door: Door | None = None
         self._auth: Auth | None = None
         self._limits = limits or (SECURE_LIMITS if settings.secure else LIMITS)
@@ -120,7 +120,7 @@ class Server:
             self._auth = make_auth(self._settings, port, lambda: GLib.idle_add(self._tell))
             self._pool = None if self._settings.secure else _address_pool(self._settings, address)
             server = self._make_server()
-            self._sessions = Sessions(
+            self._monitor = ClientMonitor(
                 server,
                 lambda: list(self._mounts.values()),
                 self._clock_ns,
@@ -186,12 +186,12 @@ class Server:
 
     def _tell(self) -> bool:
         if self._server is not None:
-            self._on_news()
+            self._on_stats_changed()
         return GLib.SOURCE_REMOVE
 
     def failed_logins(self) -> int:
         """Count the wrong passwords since it was opened."""
-        return 0 if self._auth is None else self._auth.guesses.total
+        return 0 if self._auth is None else self._auth.throttle.total
 
     def close(self) -> Future[None]:
         """
@@ -203,10 +203,10 @@ class Server:
             What is done once all clients have gone, or hang.
 
         """
-        if self._server is None or self._door is None or self._sessions is None:
+        if self._server is None or self._door is None or self._monitor is None:
             return self._closing
-        server, sessions, door = self._server, self._sessions, self._door
-        self._server = self._sessions = self._door = None
+        server, monitor, door = self._server, self._monitor, self._door
+        self._server = self._monitor = self._door = None
         door.close()
         for timer in (*self._ending, *self._renewing):
             GLib.source_remove(timer)
@@ -218,13 +218,13 @@ class Server:
         self._mounts.clear()
         self._ending.clear()
         server.disconnect(self._handler)
-        sessions.close()
+        monitor.close()
 
         def wait() -> None:
             deadline = time.monotonic() + CLOSE_SECONDS
             for mount in mounts:
                 mount.wait_gone(max(0.0, deadline - time.monotonic()))
-            while sessions.count and time.monotonic() < deadline:
+            while monitor.count and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
 
         def finish(_: Future[None]) -> None:
@@ -271,14 +271,14 @@ class Server:
     ) -> None:
         # Main thread. The client's own requests come on its thread.
         connection = None if self._door is None else self._door.claim()
-        if self._sessions is None or connection is None:
+        if self._monitor is None or connection is None:
             return
         if self._auth is not None:
             self._auth.know(client, connection)
         client.connect("closed", self._on_closed)
         client.connect("describe-request", self._on_describe)
         client.connect("play-request", self._on_play)
-        self._sessions.add(client, connection)
+        self._monitor.add(client, connection)
 
     def _on_closed(self, client: GstRtspServer.RTSPClient) -> None:
         # Client's thread.
@@ -289,9 +289,9 @@ class Server:
         self, client: GstRtspServer.RTSPClient, context: GstRtspServer.RTSPContext
     ) -> None:
         # Client's thread.
-        sessions = self._sessions
-        if sessions is not None:
-            sessions.note_described(client, context.media)
+        monitor = self._monitor
+        if monitor is not None:
+            monitor.note_described(client, context.media)
 
     def _on_play(
         self, _client: GstRtspServer.RTSPClient, context: GstRtspServer.RTSPContext
@@ -306,8 +306,8 @@ class Server:
         for timer, ending in list(self._ending.items()):
             if ending is mount:
                 del self._ending[timer]
-        if self._sessions is not None:
-            self._sessions.close_viewers_of(mount.has)
+        if self._monitor is not None:
+            self._monitor.close_viewers_of(mount.has)
         mount.close()
         return False
 
@@ -316,8 +316,8 @@ class Server:
 
         def close_viewers() -> bool:
             self._renewing.discard(timer)
-            if self._sessions is not None:
-                self._sessions.close_viewers_of(ended.__contains__)
+            if self._monitor is not None:
+                self._monitor.close_viewers_of(ended.__contains__)
             # The timer's closure would keep them.
             ended.clear()
             return False
@@ -346,7 +346,7 @@ def _address_pool(settings: RTSPServerSettings, address: str) -> GstRtspServer.R
     return pool
 
 
-def make_server(settings: Mapping[str, Any], on_news: Callable[[], None]) -> Server:
+def make_server(settings: Mapping[str, Any], on_stats_changed: Callable[[], None]) -> Server:
     """
     Return the server that the application has described, not open yet.
 
@@ -354,4 +354,4 @@ def make_server(settings: Mapping[str, Any], on_news: Callable[[], None]) -> Ser
         SettingsError: A setting is unknown.
 
     """
-    return Server(RTSPServerSettings.from_dict(settings), on_news=on_news)
+    return Server(RTSPServerSettings.from_dict(settings), on_stats_changed=on_stats_changed)

@@ -31,7 +31,7 @@ class Shares:
         self._sessions: dict[str, tuple[str, int]] = {}
 
     def has_room(self, address: str, connection: int) -> bool:
-        """Tell whether one more session may be made."""
+        """Return whether one more session may be made."""
         network = network_of(address)
         with self._lock:
             networks = Counter(one for one, _ in self._sessions.values())

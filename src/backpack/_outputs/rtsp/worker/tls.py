@@ -25,7 +25,7 @@ WAITING_BYTES: Final = 64 * 1024
 
 _ENDED: Final = (OSError, RuntimeError, asyncio.TimeoutError)
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Decryptor:
@@ -86,7 +86,7 @@ class Decryptor:
                 hand_over(task.result())
             # What a connection that ends meanwhile raises differs by Python's version.
             if error is not None and not isinstance(error, _ENDED):
-                _log.error("An RTSP connection could not be decrypted.", exc_info=error)
+                logger.error("An RTSP connection could not be decrypted.", exc_info=error)
 
         task.add_done_callback(on_done)
 

@@ -171,7 +171,7 @@ def network_of(address: str) -> str:
 
 
 def is_own(address: str) -> bool:
-    """Tell whether an address is one of this machine's loopback addresses."""
+    """Return whether an address is one of this machine's loopback addresses."""
     try:
         return ipaddress.ip_address(network_of(address)).is_loopback
     except ValueError:

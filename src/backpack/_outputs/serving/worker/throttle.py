@@ -24,7 +24,7 @@ WARN_SECONDS = 60.0
 MOST_WARNINGS = 10
 """In that time, of all networks: who has many must not fill the log."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -34,9 +34,9 @@ class _Guesser:
     warned: float = float("-inf")
 
 
-class Guesses:
+class LoginThrottle:
     """
-    Count wrong guesses by network; reads no clock. One thread at a time.
+    Count wrong throttle by network; reads no clock. One thread at a time.
 
     Each costs its network a wait. Who has used up the free ones is not even
     listened to until some are forgiven: one guess in ten seconds then. What
@@ -70,7 +70,7 @@ class Guesses:
         return min(LONGEST_WAIT_SECONDS, 0.1 * 2**guesser.count)
 
     def is_shut_out(self, address: str, now: float) -> bool:
-        """Tell whether guesses from there are not listened to at present."""
+        """Return whether throttle from there are not listened to at present."""
         return self._present(network_of(address), now).count >= FREE_GUESSES
 
     def _present(self, network: str, now: float) -> _Guesser:
@@ -86,7 +86,7 @@ class Guesses:
             return
         guesser.warned = now
         self._warnings.append(now)
-        _log.warning(
+        logger.warning(
             "Wrong login at %s from %s. Its next ones in this minute are counted, not logged.",
             self._door,
             address,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from backpack._outputs.web.settings import WebServerSettings
 
 
-class Entry(enum.Enum):
+class AuthResult(enum.Enum):
     """How somebody came in, or did not."""
 
     OPEN = "anybody may"
@@ -39,12 +39,12 @@ class Entry(enum.Enum):
 
     @property
     def is_in(self) -> bool:
-        """Tell whether that lets one in."""
-        return self not in (Entry.NOTHING, Entry.WRONG)
+        """Whether that lets one in."""
+        return self not in (AuthResult.NOTHING, AuthResult.WRONG)
 
 
 def host_name(host: str) -> str | None:
-    """Give the name in a Host header, in lower case and without the port; None if it is none."""
+    """Return the name in a Host header, in lower case and without the port; None if it is none."""
     try:
         parts = urlsplit(f"//{host}")
         _ = parts.port
@@ -59,7 +59,7 @@ def host_name(host: str) -> str | None:
 
 def cookies_named(name: str, headers: Iterable[str]) -> list[str]:
     """
-    Give the values of one's own cookie in the Cookie headers of a request.
+    Return the values of one's own cookie in the Cookie headers of a request.
 
     What surrounds it is of other programs at the same host, and often no cookie
     by the book: parsers stumble over it, and lose those behind. There may be
@@ -69,7 +69,7 @@ def cookies_named(name: str, headers: Iterable[str]) -> list[str]:
     return [value.strip() for key, _, value in pairs if key.strip() == name]
 
 
-class Doorkeeper:
+class Authenticator:
     """
     Know the secrets of one server, and compare them in constant time.
 
@@ -92,7 +92,7 @@ class Doorkeeper:
 
     def host_is_ours(self, name: str, local_address: str) -> bool:
         """
-        Tell whether a browser may call this server by a name.
+        Return whether a browser may call this server by a name.
 
         Args:
             name: As `host_name` gives it.
@@ -110,28 +110,28 @@ class Doorkeeper:
 
     def look(
         self, *, token: str | None = None, cookie: str | None = None, header: str | None = None
-    ) -> Entry:
+    ) -> AuthResult:
         """Decide by what was shown: the address's token, the cookie, the Authorization header."""
         if self._settings.is_open:
-            return Entry.OPEN
+            return AuthResult.OPEN
         if token is not None:
-            return Entry.TOKEN if self._is_token(token) else Entry.WRONG
+            return AuthResult.TOKEN if self._is_token(token) else AuthResult.WRONG
         if header is not None:
-            return Entry.HEADER if self._header_is_right(header) else Entry.WRONG
+            return AuthResult.HEADER if self._header_is_right(header) else AuthResult.WRONG
         if cookie is not None and _same(cookie, self.cookie_value):
-            return Entry.COOKIE
+            return AuthResult.COOKIE
         # A cookie of before the application was restarted is no guess.
-        return Entry.NOTHING
+        return AuthResult.NOTHING
 
-    def origin_is_ours(self, origin: str | None, host: str, entry: Entry) -> bool:
+    def origin_is_ours(self, origin: str | None, host: str, entry: AuthResult) -> bool:
         """
-        Tell whether a WebSocket or a change comes from a page of our own.
+        Return whether a WebSocket or a change comes from a page of our own.
 
         A browser always says where it comes from; who does not is none, and
         must have shown more than the cookie, which a browser sends by itself.
         """
         if origin is None:
-            return entry is not Entry.COOKIE
+            return entry is not AuthResult.COOKIE
         try:
             parts = urlsplit(origin)
         except ValueError:
@@ -140,7 +140,7 @@ class Doorkeeper:
 
     @property
     def asks_for_password(self) -> bool:
-        """Tell whether there are users, whom a browser can ask for their password."""
+        """Whether there are users, whom a browser can ask for their password."""
         return bool(self._settings.users)
 
     def _is_token(self, given: str) -> bool:

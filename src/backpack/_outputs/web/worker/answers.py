@@ -69,13 +69,13 @@ class Files:
         }
 
     def page(self, name: str, status: int = 200) -> web.Response:
-        """Give a page."""
+        """Return a page."""
         return web.Response(
             body=self._files[name], status=status, content_type="text/html", charset="utf-8"
         )
 
     def answer(self, name: str, known: str | None) -> web.Response:
-        """Give a file, or say that the browser has it: ``known`` is its If-None-Match."""
+        """Return a file, or say that the browser has it: ``known`` is its If-None-Match."""
         body = self._files.get(name)
         if body is None:
             return refuse(404, "There is no such file.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class Crossing(AsyncioThread):
+class LoopBridge(AsyncioThread):
     """
     Pass calls between asyncio's thread and the main one.
 

@@ -46,7 +46,7 @@ class Limits:
     send_buffer_bytes: int = 128 * 1024
 
 
-class GateKeeper:
+class ConnectionLimiter:
     """
     Count the connections of one server. Asyncio's thread only.
 
@@ -59,30 +59,32 @@ class GateKeeper:
         self.limits = limits
         self._connections = Connections(limits.connections)
         # By the identity of aiohttp's protocol, which a request knows.
-        self._gates: dict[int, Gate] = {}
+        self._limiter: dict[int, ConnectionGuard] = {}
 
-    def gate_of(self, request: web.BaseRequest) -> Gate | None:
-        """Give the gate that a request came in by; None: its connection is gone."""
-        return self._gates.get(id(request.protocol))
+    def guard_of(self, request: web.BaseRequest) -> ConnectionGuard | None:
+        """Return the guard that a request came in by; None: its connection is gone."""
+        return self._limiter.get(id(request.protocol))
 
-    def enter(self, gate: Gate, inner: asyncio.Protocol, address: str) -> Connection | None:
+    def enter(
+        self, guard: ConnectionGuard, inner: asyncio.Protocol, address: str
+    ) -> Connection | None:
         """Count a connection in. None: there are too many."""
-        connection = self._connections.admit(address, gate.abort)
+        connection = self._connections.admit(address, guard.abort)
         if connection is not None:
-            self._gates[id(inner)] = gate
+            self._limiter[id(inner)] = guard
         return connection
 
     def leave(self, inner: asyncio.Protocol) -> None:
         """Forget a connection. Idempotent."""
-        self._gates.pop(id(inner), None)
+        self._limiter.pop(id(inner), None)
 
     def abort_all(self) -> None:
         """Cut every connection."""
-        for gate in list(self._gates.values()):
-            gate.abort()
+        for guard in list(self._limiter.values()):
+            guard.abort()
 
 
-class Gate(asyncio.Protocol):
+class ConnectionGuard(asyncio.Protocol):
     """
     Stand between one connection and aiohttp, which does not mind slow heads.
 
@@ -94,7 +96,10 @@ class Gate(asyncio.Protocol):
     """
 
     def __init__(
-        self, keeper: GateKeeper, inner: asyncio.Protocol, context: ssl.SSLContext | None = None
+        self,
+        keeper: ConnectionLimiter,
+        inner: asyncio.Protocol,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self._keeper = keeper
         self._inner = inner
@@ -216,7 +221,7 @@ class Gate(asyncio.Protocol):
         self._keeper.leave(self._inner)
 
     def begin(self, request: web.BaseRequest) -> None:
-        """Learn that the head of a request is there, and its answer is made."""
+        """Called when the head of a request is there, and its answer is made."""
         self._stop_timer()
         self._is_busy = True
         if self._connection is not None:
@@ -229,7 +234,7 @@ class Gate(asyncio.Protocol):
         self._count(0)
 
     def done(self) -> None:
-        """Learn that a request is answered: the next head may come. How long, aiohttp knows."""
+        """Called when a request is answered: the next head may come. How long, aiohttp knows."""
         self._is_busy = False
         if self._connection is not None:
             self._connection.end()
@@ -237,7 +242,7 @@ class Gate(asyncio.Protocol):
     @property
     def is_last(self) -> bool:
         """
-        Tell whether the connection should end with this request.
+        Whether the connection should end with this request.
 
         What is known of the size of requests is true but for the odd blank, and
         the blanks of all of them would add up.
@@ -245,7 +250,7 @@ class Gate(asyncio.Protocol):
         return self._requests >= self._keeper.limits.requests
 
     def upgraded(self) -> None:
-        """Learn that no more requests come but messages, whose sizes aiohttp limits."""
+        """Called when no more requests come but messages, whose sizes aiohttp limits."""
         self._is_upgraded = True
 
     def abort(self) -> None:
@@ -283,6 +288,6 @@ class Gate(asyncio.Protocol):
 
 
 def _head_bytes(request: web.BaseRequest) -> int:
-    """Tell how long a request's head was, as nearly every client writes it."""
+    """Return how long a request's head was, as nearly every client writes it."""
     line = f"{request.method} {request.raw_path} HTTP/1.1\r\n"
     return len(line) + sum(len(name) + len(value) + 4 for name, value in request.raw_headers) + 2

@@ -9,7 +9,7 @@ _CAPTURED = re.compile(rb"captured_ns=(\d{1,20})")
 
 
 def captured_ns(jpeg: bytes) -> int | None:
-    """Give when a snapshot's frame was captured, since the epoch; None where it does not say."""
+    """Return when a snapshot's frame was captured, since the epoch; None where it does not say."""
     if not jpeg.startswith(_SOI_AND_COMMENT):
         return None
     length = int.from_bytes(jpeg[4:6], "big")

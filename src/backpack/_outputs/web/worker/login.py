@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from backpack._outputs.serving.worker.throttle import Guesses
-from backpack._outputs.web.worker.access import Doorkeeper, Entry, cookies_named, host_name
+from backpack._outputs.serving.worker.throttle import LoginThrottle
+from backpack._outputs.web.worker.access import Authenticator, AuthResult, cookies_named, host_name
 from backpack._outputs.web.worker.aio import web
 from backpack._outputs.web.worker.answers import Files, refuse
 
@@ -22,7 +22,7 @@ _COOKIE_SECONDS = 30 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class Visit:
+class AuthenticatedRequest:
     """
     A request that was let in.
 
@@ -32,7 +32,7 @@ class Visit:
 
     """
 
-    entry: Entry
+    entry: AuthResult
     path: str
 
 
@@ -56,15 +56,15 @@ class Entrance:
         on_wrong: Callable[[], object],
     ) -> None:
         self._on_wrong = on_wrong
-        self._keeper = Doorkeeper(settings, instance)
+        self._keeper = Authenticator(settings, instance)
         self._secure = settings.secure
-        self._guesses = Guesses(f"the page on {instance}")
+        self._throttle = LoginThrottle(f"the page on {instance}")
         self._files = files
 
     @property
     def failed_logins(self) -> int:
         """How many wrong tokens and passwords there were."""
-        return self._guesses.total
+        return self._throttle.total
 
     def refuse_host(self, request: web.BaseRequest) -> web.Response | None:
         """Refuse a request for a host that is none of ours; None: it is."""
@@ -81,7 +81,7 @@ class Entrance:
             f"WebServer(allowed_hosts=['{name}']).",
         )
 
-    async def enter(self, request: web.BaseRequest) -> Visit | web.Response:
+    async def enter(self, request: web.BaseRequest) -> AuthenticatedRequest | web.Response:
         """Let a request in, or give the answer that it gets instead."""
         entry = await self._identify(request)
         if isinstance(entry, web.Response):
@@ -91,7 +91,7 @@ class Entrance:
         is_delicate = request.method not in ("GET", "HEAD") or "Upgrade" in request.headers
         if is_delicate and not self._keeper.origin_is_ours(origin, host, entry):
             return refuse(403, "This was asked for by a page of another server.")
-        return Visit(entry, request.path)
+        return AuthenticatedRequest(entry, request.path)
 
     def without_token(self, request: web.BaseRequest) -> web.Response:
         """Lead from a page's address that holds the token to the one without."""
@@ -114,7 +114,7 @@ class Entrance:
             samesite="Strict",
         )
 
-    async def _identify(self, request: web.BaseRequest) -> Entry | web.Response:
+    async def _identify(self, request: web.BaseRequest) -> AuthResult | web.Response:
         token = request.query.get("token")
         header = request.headers.get("Authorization")
         for cookie in cookies_named(self._keeper.cookie_name, request.headers.getall("Cookie", [])):
@@ -122,20 +122,20 @@ class Entrance:
             if entry.is_in:
                 return entry
         address = request.remote or ""
-        shut_out = self._guesses.is_shut_out(address, time.monotonic())
+        shut_out = self._throttle.is_shut_out(address, time.monotonic())
         if shut_out and token is None and _is_password(header):
             # Not even compared: a password, unlike a token, can be guessed in time.
-            entry = Entry.WRONG
+            entry = AuthResult.WRONG
         else:
             entry = self._keeper.look(token=token, header=header)
         if entry.is_in:
             return entry
-        if entry is Entry.WRONG:
-            seconds = self._guesses.wrong(address, time.monotonic())
+        if entry is AuthResult.WRONG:
+            seconds = self._throttle.wrong(address, time.monotonic())
             self._on_wrong()
             await asyncio.sleep(seconds)
             if shut_out:
-                return refuse(429, "Too many wrong guesses. Wait a moment.", {"Retry-After": "10"})
+                return refuse(429, "Too many wrong throttle. Wait a moment.", {"Retry-After": "10"})
         return self._deny(request)
 
     def _deny(self, request: web.BaseRequest) -> web.Response:

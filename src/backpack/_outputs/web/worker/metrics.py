@@ -82,7 +82,7 @@ class Page:
         lines.append(f"{name}{{{inner}}} {_number(value)}" if inner else f"{name} {_number(value)}")
 
     def text(self) -> str:
-        """Give the page."""
+        """Return the page."""
         return "".join(f"{line}\n" for lines in self._families.values() for line in lines)
 
 

@@ -46,7 +46,7 @@ async def send_pictures(
     await response.prepare(request)
     if request.method == "HEAD":
         return response
-    mount.lookers += 1
+    mount.snapshot_viewers += 1
     sent, sent_at = b"", 0.0
     try:
         while is_there() and not _has_gone(request):
@@ -59,7 +59,7 @@ async def send_pictures(
     except (ConnectionError, asyncio.TimeoutError):
         response.force_close()
     finally:
-        mount.lookers -= 1
+        mount.snapshot_viewers -= 1
     return response
 
 

@@ -13,14 +13,14 @@ from backpack._outputs.web.worker.protocol import Format, pack, read_format
 if TYPE_CHECKING:
     from backpack._media.access_unit import AccessUnit
     from backpack._media.output import StreamSource
-    from backpack._outputs.web.worker.bridge import Crossing
-    from backpack._outputs.web.worker.viewer import Session
+    from backpack._outputs.web.worker.bridge import LoopBridge
+    from backpack._outputs.web.worker.viewer import WebSocketViewer
 
 STILL_AFTER_SECONDS = 3.0
 """Without a new frame for so long a stream stands still."""
 
 STILL_UNWATCHED_SECONDS = 8.0
-"""The same while nobody watches: then the gate lets a frame through in five seconds."""
+"""The same while nobody watches: then the guard lets a frame through in five seconds."""
 
 SNAPSHOT_SECONDS = 0.15
 """How old a snapshot may be that somebody else has just asked for."""
@@ -34,10 +34,10 @@ _SMALL = 32
 
 _Result = TypeVar("_Result")
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-class Guest(Protocol):
+class ExternalViewer(Protocol):
     """One who watches without a session here, over WebRTC."""
 
     @property
@@ -55,23 +55,23 @@ class Mount:
     Args:
         path: The path.
         source: The stream.
-        crossing: The way between the threads.
+        bridge: The way between the threads.
 
     """
 
     takes_repeats = True
 
-    def __init__(self, path: str, source: StreamSource, crossing: Crossing) -> None:
+    def __init__(self, path: str, source: StreamSource, bridge: LoopBridge) -> None:
         self.path = path
         self.hub = source.hub
         self._numbers = source.numbers
         self._snapshot = source.snapshot
-        self._crossing = crossing
+        self._bridge = bridge
         # Replaced, never changed: the main thread counts it.
-        self._audience: tuple[Session, ...] = ()
-        self._guests: tuple[Guest, ...] = ()
+        self._viewers: tuple[WebSocketViewer, ...] = ()
+        self._external_viewers: tuple[ExternalViewer, ...] = ()
         # Who looks at frames one by one, for whom nothing has to be encoded.
-        self.lookers = 0
+        self.snapshot_viewers = 0
         self._sequence = 0
         self._state = "waiting"
         # When the newest put frame was captured, since the epoch; None: not known.
@@ -91,36 +91,36 @@ class Mount:
 
     def push(self, unit: AccessUnit) -> None:
         """Take a picture from the encoder's thread."""
-        self._crossing.call(self._on_unit, unit)
+        self._bridge.call(self._on_unit, unit)
 
     def on_lost(self, error: Exception) -> None:
-        """Hear that the hub has let us go: the loop is closed, or this is a bug."""
-        _log.debug("%s gets no more pictures: %s", self.path, error)
+        """Called when the hub has let us go: the loop is closed, or this is a bug."""
+        logger.debug("%s gets no more pictures: %s", self.path, error)
 
     @property
     def viewers(self) -> int:
         """Count who gets pictures now."""
-        return len(self._audience) + len(self._guests) + self.lookers
+        return len(self._viewers) + len(self._external_viewers) + self.snapshot_viewers
 
     @property
     def _takes_pictures(self) -> bool:
-        return bool(self._audience or self._guests)
+        return bool(self._viewers or self._external_viewers)
 
     @property
     def lost(self) -> int:
         """Count the pictures that viewers were too slow for."""
-        of_guests = sum(guest.lost for guest in self._guests)
-        return self._lost_of_gone + of_guests + sum(one.flow.lost for one in self._audience)
+        of_guests = sum(guest.lost for guest in self._external_viewers)
+        return self._lost_of_gone + of_guests + sum(one.flow.lost for one in self._viewers)
 
     @property
     def skips(self) -> int:
         """Count how often a viewer fell behind."""
-        return self._skips_of_gone + sum(session.flow.skips for session in self._audience)
+        return self._skips_of_gone + sum(session.flow.skips for session in self._viewers)
 
     # --- the audience -----------------------------------------------------------
 
     def hello(self) -> dict[str, Any]:
-        """Say what a page must know first."""
+        """Return what a page must know first."""
         shape = self._format
         return {
             "type": "hello",
@@ -131,49 +131,49 @@ class Mount:
             "height": 0 if shape is None else shape.height,
         }
 
-    def join(self, session: Session) -> None:
+    def join(self, session: WebSocketViewer) -> None:
         """Give a session pictures from now on, the first of them at once."""
         is_first = not self._takes_pictures
-        self._audience = (*self._audience, session)
+        self._viewers = (*self._viewers, session)
         session.say(self.hello())
         self._attach(is_first=is_first)
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: WebSocketViewer) -> None:
         """Give a session no more pictures."""
-        if session not in self._audience:
+        if session not in self._viewers:
             return
-        self._audience = tuple(one for one in self._audience if one is not session)
+        self._viewers = tuple(one for one in self._viewers if one is not session)
         self._lost_of_gone += session.flow.lost
         self._skips_of_gone += session.flow.skips
         session.flow.lost = session.flow.skips = 0
         self._detach()
 
-    def welcome(self, guest: Guest) -> None:
+    def welcome(self, guest: ExternalViewer) -> None:
         """Count a guest, and have frames come."""
         is_first = not self._takes_pictures
-        self._guests = (*self._guests, guest)
+        self._external_viewers = (*self._external_viewers, guest)
         self._attach(is_first=is_first)
 
-    def dismiss(self, guest: Guest) -> None:
+    def dismiss(self, guest: ExternalViewer) -> None:
         """Count a guest out again."""
-        self._guests = tuple(one for one in self._guests if one is not guest)
+        self._external_viewers = tuple(one for one in self._external_viewers if one is not guest)
         self._lost_of_gone += guest.lost
         self._detach()
 
     def _attach(self, *, is_first: bool) -> None:
         if is_first:
-            self.hub.attach(self)
+            self.hub.subscribe(self)
         else:
             self.hub.request_picture()
 
     def _detach(self) -> None:
         if not self._takes_pictures:
-            self.hub.detach(self)
+            self.hub.unsubscribe(self)
 
     def end(self) -> None:
         """Be mounted no longer; the sessions are told by the site."""
         if self._takes_pictures:
-            self.hub.detach(self)
+            self.hub.unsubscribe(self)
 
     # --- pictures ---------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Mount:
             self._newest_wall_ns = unit.wall_ns
         self._note_state(unit)
         message = pack(unit, self._sequence)
-        for session in self._audience:
+        for session in self._viewers:
             session.offer(message, self._sequence, unit.pts_ns // 1000, key=unit.key)
 
     def _note_format(self, unit: AccessUnit) -> None:
@@ -223,7 +223,7 @@ class Mount:
             self._broadcast({"type": "state", **self.state()})
 
     def _broadcast(self, message: dict[str, Any]) -> None:
-        for session in self._audience:
+        for session in self._viewers:
             session.say(message)
 
     def _is_still(self, after_seconds: float) -> bool:
@@ -236,7 +236,7 @@ class Mount:
         return max(0.0, (time.time_ns() - self._newest_wall_ns) / 1e9)
 
     def state(self) -> dict[str, Any]:
-        """Say whether frames come: waiting, live or still, and how old the newest one is."""
+        """Return whether frames come: waiting, live or still, and how old the newest one is."""
         state = self._state
         age = self._age()
         if not self._takes_pictures and age is not None:
@@ -246,9 +246,9 @@ class Mount:
     # --- what the main thread is asked for --------------------------------------
 
     async def numbers(self) -> dict[str, Any]:
-        """Give the stream's numbers, none where the main thread does not answer."""
+        """Return the stream's numbers, none where the main thread does not answer."""
         numbers = self._numbers
-        asked: asyncio.Future[dict[str, Any]] = self._crossing.ask(lambda answer: answer(numbers()))
+        asked: asyncio.Future[dict[str, Any]] = self._bridge.ask(lambda answer: answer(numbers()))
         return await self._answer(asked) or {}
 
     async def look(self) -> None:
@@ -258,7 +258,7 @@ class Mount:
 
     async def shot(self, width: int) -> bytes | None:
         """
-        Give a JPEG of the newest frame, at most so wide; None where there is none.
+        Return a JPEG of the newest frame, at most so wide; None where there is none.
 
         Those who ask for the same at the same time share one.
         """
@@ -270,7 +270,7 @@ class Mount:
         }
         if width not in self._shots:
             snapshot = self._snapshot
-            asked: asyncio.Future[bytes | None] = self._crossing.ask(
+            asked: asyncio.Future[bytes | None] = self._bridge.ask(
                 lambda answer: snapshot(width, answer)
             )
             self._shots[width] = (now, asked)
@@ -289,7 +289,7 @@ class Mount:
         try:
             return await asyncio.wait_for(asked, ANSWER_SECONDS)
         except asyncio.TimeoutError:
-            _log.warning("%s: the main thread has not answered in time.", self.path)
-        except Exception:  # noqa: BLE001 - one stream's fault; the page shows the others
-            _log.exception("%s cannot be asked.", self.path)
+            logger.warning("%s: the main thread has not answered in time.", self.path)
+        except Exception:
+            logger.exception("%s cannot be asked.", self.path)
         return None

@@ -68,7 +68,7 @@ class Flow:
         return True
 
     def shown(self, sequence: int) -> None:
-        """Learn that the page shows this picture, and so is through with those before."""
+        """Called when the page shows this picture, and so is through with those before."""
         while self._outstanding and self._outstanding[0].sequence <= sequence:
             self._outstanding.popleft()
 
@@ -110,5 +110,5 @@ class Flow:
         return True
 
     def is_stalled(self, now_us: int) -> bool:
-        """Tell whether the page has long shown nothing of what it was sent."""
+        """Return whether the page has long shown nothing of what it was sent."""
         return bool(self._outstanding) and now_us - self._outstanding[0].sent_us > STALLED_US

@@ -11,14 +11,14 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from backpack._outputs.web.settings import check_stream_path
-from backpack._outputs.web.worker.access import Entry
+from backpack._outputs.web.worker.access import AuthResult
 from backpack._outputs.web.worker.aio import web
 from backpack._outputs.web.worker.answers import Files, dress, json_answer, refuse
 from backpack._outputs.web.worker.jpeg import captured_ns
-from backpack._outputs.web.worker.login import Entrance, Visit
+from backpack._outputs.web.worker.login import AuthenticatedRequest, Entrance
 from backpack._outputs.web.worker.metrics import CONTENT_TYPE, Page, add_process, add_stream
 from backpack._outputs.web.worker.mjpeg import send_pictures
-from backpack._outputs.web.worker.viewer import LARGEST_MESSAGE_BYTES, Session
+from backpack._outputs.web.worker.viewer import LARGEST_MESSAGE_BYTES, WebSocketViewer
 from backpack._version import VERSION
 from backpack.errors import SettingsError
 
@@ -40,7 +40,7 @@ WIDEST_SNAPSHOT = 8192
 _TRY_AGAIN_LATER = 1013  # RFC 6455 and IANA's registry of close codes
 _GOING_AWAY = 1001
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Site:
@@ -69,7 +69,7 @@ class Site:
         self._entrance = Entrance(settings, instance, self._files, on_wrong)
         # Path → stream. Replaced, never changed.
         self.mounts: dict[str, Mount] = {}
-        self._sessions: set[Session] = set()
+        self._sessions: set[WebSocketViewer] = set()
         # Set whenever there is none.
         self._all_gone = asyncio.Event()
         self._slow_viewers = 0
@@ -118,7 +118,7 @@ class Site:
         if self._sessions:
             await self._all_gone.wait()
 
-    def _of_path(self, path: str) -> list[Session]:
+    def _of_path(self, path: str) -> list[WebSocketViewer]:
         return [session for session in self._sessions if session.path == path]
 
     # --- requests ---------------------------------------------------------------
@@ -132,8 +132,8 @@ class Site:
         except ConnectionError:
             # Gone in the middle of the answer; nobody reads this one.
             response = refuse(400, "")
-        except Exception:  # noqa: BLE001 - one request's fault is not the others'
-            _log.exception("A request could not be answered.")
+        except Exception:
+            logger.exception("A request could not be answered.")
             response = refuse(500, "This is a fault of ours; see the log.")
         self._answered[response.status] += 1
         if not response.prepared:
@@ -157,7 +157,9 @@ class Site:
             return visit
         return await self._answer_visit(request, visit)
 
-    async def _answer_visit(self, request: web.BaseRequest, visit: Visit) -> web.StreamResponse:
+    async def _answer_visit(
+        self, request: web.BaseRequest, visit: AuthenticatedRequest
+    ) -> web.StreamResponse:
         method = "GET" if request.method == "HEAD" else request.method
         stream, name = _split(visit.path, {known for _, known in self.below_stream})
         if name:
@@ -175,7 +177,7 @@ class Site:
         response = self._page(visit.path)
         if "token" in request.query and response.content_type == "text/html":
             response = self._entrance.without_token(request)
-        if visit.entry in (Entry.TOKEN, Entry.HEADER):
+        if visit.entry in (AuthResult.TOKEN, AuthResult.HEADER):
             self._entrance.give_cookie(response)
         return response
 
@@ -213,7 +215,7 @@ class Site:
         if self.is_full():
             await ws.close(code=_TRY_AGAIN_LATER, message=b"full")
             return ws
-        session = Session(ws, path)
+        session = WebSocketViewer(ws, path)
         self._sessions.add(session)
         self._all_gone.clear()
         try:
@@ -254,7 +256,7 @@ class Site:
             self._slow_viewers -= 1
 
     def is_full(self) -> bool:
-        """Tell whether nobody else may watch, in whatever way."""
+        """Return whether nobody else may watch, in whatever way."""
         others = 0 if self._whep is None else len(self._whep)
         return len(self._sessions) + self._slow_viewers + others >= self._settings.max_viewers
 
@@ -300,7 +302,7 @@ class Site:
 
 
 def _split(path: str, names: set[str]) -> tuple[str, str]:
-    """Give the stream's path and the name below it: no stream has one of the names in its path."""
+    """Return the stream's path and the name below it; no stream's path has one of these names."""
     parts = path.split("/")
     for place, part in enumerate(parts):
         if part in names and place > 1:
@@ -316,9 +318,9 @@ def _can_upgrade(ws: web.WebSocketResponse, request: web.BaseRequest) -> bool:
         return False
 
 
-def _let_embed(response: web.StreamResponse, entry: Entry) -> None:
+def _let_embed(response: web.StreamResponse, entry: AuthResult) -> None:
     """Let other pages show a picture, unless only the cookie, which they do not have, let it in."""
-    if not response.prepared and entry is not Entry.COOKIE:
+    if not response.prepared and entry is not AuthResult.COOKIE:
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
 
 
@@ -349,7 +351,7 @@ def _summary(mount: Mount, numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _other_outputs(numbers: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Give what the stream's numbers tell of its other outputs, each under its kind and place."""
+    """Return what the stream's numbers tell of its other outputs, each under its kind and place."""
     outputs = numbers.get("outputs")
     if not isinstance(outputs, list):
         return []

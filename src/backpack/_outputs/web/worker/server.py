@@ -15,8 +15,8 @@ from backpack._lib.tcp import LISTEN_BACKLOG, listen
 from backpack._lib.tls import server_context
 from backpack._outputs.web.settings import DEFAULT_PORT, WebServerSettings, check_stream_path
 from backpack._outputs.web.worker.aio import web
-from backpack._outputs.web.worker.bridge import Crossing
-from backpack._outputs.web.worker.connections import Gate, GateKeeper, Limits
+from backpack._outputs.web.worker.bridge import LoopBridge
+from backpack._outputs.web.worker.connections import ConnectionGuard, ConnectionLimiter, Limits
 from backpack._outputs.web.worker.mount import Mount
 from backpack._outputs.web.worker.routes import Site
 from backpack._outputs.web.worker.whep import Whep
@@ -53,7 +53,7 @@ class Server:
     Args:
         settings: What it was asked to be; checked by `open`.
         limits: What connections may take.
-        on_news: Called when `failed_logins` has grown.
+        on_stats_changed: Called when `failed_logins` has grown.
 
     """
 
@@ -62,18 +62,18 @@ class Server:
         settings: WebServerSettings,
         *,
         limits: Limits | None = None,
-        on_news: Callable[[], None] = lambda: None,
+        on_stats_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         self._limits = limits or Limits()
         # None: not open.
-        self._crossing: Crossing | None = None
+        self._bridge: LoopBridge | None = None
         self._site: Site | None = None
         self._whep: Whep | None = None
         self._listener: asyncio.AbstractServer | None = None
         self._http: web.Server | None = None
-        self._gates = GateKeeper(self._limits)
+        self._limiter = ConnectionLimiter(self._limits)
         self._mounts: dict[str, Mount] = {}
         # What the last `close` has begun.
         self._closing: Future[None] = done()
@@ -92,7 +92,7 @@ class Server:
             StateError: It is open already.
 
         """
-        if self._crossing is not None:
+        if self._bridge is not None:
             raise StateError("This web server is open. Close it before it is opened again.")
         self._settings.validate()
         context = server_context(self._settings.certificate, self._settings.key)
@@ -108,17 +108,17 @@ class Server:
                 on_upgraded=self._on_upgraded,
                 on_wrong=lambda: GLib.idle_add(self._tell),
             )
-            self._crossing = Crossing()
+            self._bridge = LoopBridge()
             undo.callback(self.close)
             self._whep = Whep(
                 self._find_mount,
-                self._crossing,
+                self._bridge,
                 is_full=self._site.is_full,
                 address=address,
                 udp_ports=self._settings.udp_ports,
             )
             self._site.add_whep(self._whep)
-            self._crossing.run(self._start(sock, context), OPEN_SECONDS)
+            self._bridge.run(self._start(sock, context), OPEN_SECONDS)
             undo.pop_all()
         return port
 
@@ -131,15 +131,15 @@ class Server:
             StateError: The server is not open.
 
         """
-        crossing, site = self._crossing, self._site
-        if crossing is None or site is None:
+        bridge, site = self._bridge, self._site
+        if bridge is None or site is None:
             raise StateError("This web server is not open, so nothing can be shown on it.")
         check_stream_path(path)
         if path in self._mounts:
             raise SettingsError(f"path {path!r} is taken on this server. Give another one.")
-        mount = Mount(path, source, crossing)
+        mount = Mount(path, source, bridge)
         self._mounts[path] = mount
-        crossing.call(site.mount, mount)
+        bridge.call(site.mount, mount)
 
     def mount_launch(self, path: str, pipeline: str) -> None:
         """
@@ -158,8 +158,8 @@ class Server:
         A path that is not mounted is passed over.
         """
         mount = self._mounts.pop(path, None)
-        if mount is not None and self._crossing is not None and self._site is not None:
-            self._crossing.call(self._site.unmount, mount)
+        if mount is not None and self._bridge is not None and self._site is not None:
+            self._bridge.call(self._site.unmount, mount)
 
     def viewers(self, path: str) -> int:
         """Count who gets a path's pictures now."""
@@ -172,8 +172,8 @@ class Server:
         return 0 if mount is None else mount.lost
 
     def _tell(self) -> bool:
-        if self._crossing is not None:
-            self._on_news()
+        if self._bridge is not None:
+            self._on_stats_changed()
         return GLib.SOURCE_REMOVE
 
     def failed_logins(self) -> int:
@@ -188,16 +188,16 @@ class Server:
             What is done once the port is free and all viewers have gone, or hang.
 
         """
-        crossing, self._crossing = self._crossing, None
-        if crossing is None:
+        bridge, self._bridge = self._bridge, None
+        if bridge is None:
             return self._closing
         self._mounts.clear()
         whep = self._whep
 
         def stop() -> None:
             with contextlib.suppress(TimeoutError):
-                crossing.run(self._stop(), CLOSE_SECONDS)
-            crossing.close()
+                bridge.run(self._stop(), CLOSE_SECONDS)
+            bridge.close()
 
         def finish(_: Future[None]) -> None:
             if whep is None:
@@ -227,29 +227,29 @@ class Server:
             auto_decompress=False,
         )
         self._listener = await loop.create_server(
-            lambda: Gate(self._gates, http(), context),
+            lambda: ConnectionGuard(self._limiter, http(), context),
             sock=sock,
             backlog=LISTEN_BACKLOG,
         )
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        gate = self._gates.gate_of(request)
+        guard = self._limiter.guard_of(request)
         assert self._site is not None  # noqa: S101 - made before anybody can ask
-        if gate is not None:
-            gate.begin(request)
+        if guard is not None:
+            guard.begin(request)
         try:
             response = await self._site.answer(request)
         finally:
-            if gate is not None:
-                gate.done()
-        if gate is not None and gate.is_last and not response.prepared:
+            if guard is not None:
+                guard.done()
+        if guard is not None and guard.is_last and not response.prepared:
             response.force_close()
         return response
 
     def _on_upgraded(self, request: web.BaseRequest) -> None:
-        gate = self._gates.gate_of(request)
-        if gate is not None:
-            gate.upgraded()
+        guard = self._limiter.guard_of(request)
+        if guard is not None:
+            guard.upgraded()
 
     async def _stop(self) -> None:
         if self._listener is not None:
@@ -261,12 +261,12 @@ class Server:
                 await asyncio.wait_for(self._site.close(), CLOSE_SECONDS / 2)
         if self._http is not None:
             await self._http.shutdown(0.1)
-        self._gates.abort_all()
+        self._limiter.abort_all()
         # Transports tell their protocols that they are closed in the loop's next round.
         await asyncio.sleep(0)
 
 
-def make_server(settings: Mapping[str, Any], on_news: Callable[[], None]) -> Server:
+def make_server(settings: Mapping[str, Any], on_stats_changed: Callable[[], None]) -> Server:
     """
     Return the server that the application has described, not open yet.
 
@@ -274,4 +274,4 @@ def make_server(settings: Mapping[str, Any], on_news: Callable[[], None]) -> Ser
         SettingsError: A setting is unknown.
 
     """
-    return Server(WebServerSettings.from_dict(settings), on_news=on_news)
+    return Server(WebServerSettings.from_dict(settings), on_stats_changed=on_stats_changed)

@@ -29,7 +29,7 @@ _NORMAL = 1000
 _POLICY_VIOLATION = 1008
 
 
-class Session:
+class WebSocketViewer:
     """
     One page that watches one path. Asyncio's thread only.
 
@@ -64,7 +64,7 @@ class Session:
 
     @property
     def is_watching(self) -> bool:
-        """Tell whether it gets pictures."""
+        """Whether it gets pictures."""
         return self._is_watching
 
     async def run(self) -> None:
@@ -86,7 +86,7 @@ class Session:
     # --- for the site and the mount ---------------------------------------------
 
     def mounted(self, mount: Mount | None) -> None:
-        """Learn that a stream is there now, or none any more."""
+        """Called when a stream is there now, or none any more."""
         self._watch(wanted=False)
         self._mount = mount
         self.flow.restart()

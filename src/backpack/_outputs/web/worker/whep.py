@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from concurrent.futures import Future
 
-    from backpack._outputs.web.worker.bridge import Crossing
+    from backpack._outputs.web.worker.bridge import LoopBridge
     from backpack._outputs.web.worker.mount import Mount
     from backpack._outputs.web.worker.webrtc.peer import Peer
     from backpack._outputs.web.worker.webrtc.peers import Peers
@@ -84,7 +84,7 @@ class WhepLimits:
 
 
 @dataclass(eq=False)
-class _Session:
+class _WhepSession:
     """One viewer, a guest of its stream. Asyncio's thread only; the peer is the main one's."""
 
     mount: Mount
@@ -110,7 +110,7 @@ class Whep:
 
     Args:
         mounts: Finds the stream of a path.
-        crossing: The way between the threads.
+        bridge: The way between the threads.
         is_full: Tells whether the server has all the viewers that it may have.
         address: Where the server listens.
         udp_ports: The first and the last UDP port; None: any that is free.
@@ -121,7 +121,7 @@ class Whep:
     def __init__(
         self,
         mounts: Callable[[str], Mount | None],
-        crossing: Crossing,
+        bridge: LoopBridge,
         *,
         is_full: Callable[[], bool],
         address: str,
@@ -129,14 +129,14 @@ class Whep:
         limits: WhepLimits | None = None,
     ) -> None:
         self._find_mount = mounts
-        self._crossing = crossing
+        self._bridge = bridge
         self._is_full = is_full
         # As a number: looking up a name could take long.
         self._address = own_address(address)
         self._udp_ports = udp_ports
         self._limits = limits or WhepLimits()
         # Path and id → session.
-        self._sessions: dict[tuple[str, str], _Session] = {}
+        self._sessions: dict[tuple[str, str], _WhepSession] = {}
         # The main thread's. None: nobody has come yet.
         self._peers: Peers | None = None
         self.routes: dict[tuple[str, str], Handler] = {
@@ -225,7 +225,7 @@ class Whep:
         self, path: str, mount: Mount, address: str, offer: Offer
     ) -> web.StreamResponse:
         key = path, secrets.token_urlsafe(16)
-        session = _Session(mount, address, offer.user, f'"{secrets.token_hex(8)}"')
+        session = _WhepSession(mount, address, offer.user, f'"{secrets.token_hex(8)}"')
         self._sessions[key] = session
         try:
             answer = await self._ask_for_answer(key, session, offer)
@@ -239,8 +239,10 @@ class Whep:
         headers = {"Location": f"{path}/{NAME}/{key[1]}", "ETag": session.tag}
         return web.Response(text=answer, status=201, content_type=SDP, headers=headers)
 
-    async def _ask_for_answer(self, key: tuple[str, str], session: _Session, offer: Offer) -> str:
-        call = self._crossing.call
+    async def _ask_for_answer(
+        self, key: tuple[str, str], session: _WhepSession, offer: Offer
+    ) -> str:
+        call = self._bridge.call
 
         def start(answer: Callable[[str | PipelineError], None]) -> None:
             if session.is_over:
@@ -255,13 +257,13 @@ class Whep:
             )
 
         # Needs GStreamer's part, which the main thread loads.
-        asked: asyncio.Future[str | PipelineError] = self._crossing.ask(start)
+        asked: asyncio.Future[str | PipelineError] = self._bridge.ask(start)
         answer = await asked
         if isinstance(answer, PipelineError):
             raise answer
         return answer
 
-    def _watch(self, session: _Session) -> None:
+    def _watch(self, session: _WhepSession) -> None:
         if not session.is_over and not session.is_watching:
             session.is_watching = True
             session.mount.welcome(session)
@@ -280,7 +282,7 @@ class Whep:
             self._close_peer(session)
             done(None)
 
-        self._crossing.ask(close)
+        self._bridge.ask(close)
 
     # --- main thread ------------------------------------------------------------
 
@@ -291,7 +293,7 @@ class Whep:
             self._peers = Peers()
         return self._peers
 
-    def _close_peer(self, session: _Session) -> None:
+    def _close_peer(self, session: _WhepSession) -> None:
         # Its sockets close with the last reference.
         peer, session.peer = session.peer, None
         if peer is not None and self._peers is not None:

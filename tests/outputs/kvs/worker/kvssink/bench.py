@@ -27,7 +27,7 @@ class Bench:
             self.hub,
             SinkSettings.from_dict(description),
             say=lambda _: None,
-            on_news=self._hear_news,
+            on_stats_changed=self._hear_news,
         )
         self._number = 0
         self.began_ns = time.time_ns()

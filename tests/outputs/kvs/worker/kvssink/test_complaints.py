@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpack._outputs.kvs.shared.refusals import Course
+from backpack._outputs.kvs.shared.refusals import NextStep
 from backpack._outputs.kvs.worker.kvssink.complaints import Complaint, Complaints
 from backpack._outputs.kvs.worker.kvssink.standing import Standing
 
@@ -24,21 +24,21 @@ MISMATCH = b'{"message":"The request signature we calculated does not match the 
 @pytest.mark.parametrize(
     ("printed", "cause", "words", "course"),
     [
-        (REFUSED % (b"403", MISMATCH), "403", "the secret key does not belong", Course.RENEW),
-        (REFUSED % (b"404", b"{}"), "404", "does not exist", Course.CREATE),
-        (REFUSED % (b"500", b"(null)"), "500", "trouble of its own", Course.AGAIN),
+        (REFUSED % (b"403", MISMATCH), "403", "the secret key does not belong", NextStep.RENEW),
+        (REFUSED % (b"404", b"{}"), "404", "does not exist", NextStep.CREATE),
+        (REFUSED % (b"500", b"(null)"), "500", "trouble of its own", NextStep.AGAIN),
         (UNREACHED % b"Couldn't connect to server: Failed to connect to a.test port 8443",
          "Couldn't connect to server", "does not reach a.test:8443: Failed to connect",
-         Course.AGAIN),
+         NextStep.AGAIN),
         (UNREACHED % b"Couldn't resolve host name: ", "name not found",
-         "The name a.test cannot be found", Course.AGAIN),
+         "The name a.test cannot be found", NextStep.AGAIN),
         (UNREACHED % b"SSL peer certificate or SSH remote key was not OK: x",
-         "certificate refused", "The certificate of a.test is not trusted", Course.AGAIN),
+         "certificate refused", "The certificate of a.test is not trusted", NextStep.AGAIN),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_what_kvssink_prints_is_understood(
-    printed: bytes, cause: str, words: str, course: Course, size: int
+    printed: bytes, cause: str, words: str, course: NextStep, size: int
 ) -> None:
     """Once for each failure, however it is cut, and between whatever else it prints."""
     text = b"DEBUG x\n" + printed + b"INFO \xff\n"

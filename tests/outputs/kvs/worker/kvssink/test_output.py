@@ -453,7 +453,7 @@ def test_the_applications_own_folder_is_deleted_where_it_cannot_do_it(
     bench = opened(credentials_path=str(path), temporary_path=str(folder))
     bench.put(20)
     if orphaned:
-        bench.output.orphaned()
+        bench.output.on_app_exit()
     bench.finish()
     assert path.exists()
     bench.close()
@@ -468,7 +468,7 @@ def test_a_credentials_file_of_the_users_stays(
 ) -> None:
     """Whoever has ended."""
     bench = opened()
-    bench.output.orphaned()
+    bench.output.on_app_exit()
     bench.close()
     assert credentials.exists()
 

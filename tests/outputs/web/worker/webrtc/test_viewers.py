@@ -64,7 +64,7 @@ def test_all_watch_one_encode(
     wait_for(lambda: serving.viewers() == 3)
     for viewer in viewers:
         assert serving.ask(viewer.location, method="DELETE").status == 200
-    wait_for(lambda: not stream.hub.reader_count)
+    wait_for(lambda: not stream.hub.subscriber_count)
     assert serving.viewers() == 0
 
 
@@ -112,7 +112,7 @@ def test_deleting_a_session_ends_it(
     assert serving.ask(viewer.location, method="DELETE").status == 200
 
     assert serving.ask(viewer.location, method="DELETE").status == 404
-    wait_for(lambda: not stream.hub.reader_count)
+    wait_for(lambda: not stream.hub.subscriber_count)
     wait_for(lambda: not _udp_ports())
 
 
@@ -123,7 +123,7 @@ def test_who_says_goodbye_is_gone(
     viewer = watch(serving)
     wait_for(lambda: viewer.seen)
     viewer.close()
-    wait_for(lambda: not stream.hub.reader_count, peer_module.SILENT_SECONDS / 2)
+    wait_for(lambda: not stream.hub.subscriber_count, peer_module.SILENT_SECONDS / 2)
 
 
 def test_who_falls_silent_is_gone(
@@ -142,7 +142,7 @@ def test_who_falls_silent_is_gone(
     # Its reports keep it.
     wait_for(lambda: len(viewer.seen) > begin + 6 * 30)
     relay.is_cut = True
-    wait_for(lambda: not stream.hub.reader_count)
+    wait_for(lambda: not stream.hub.subscriber_count)
 
 
 def test_who_never_comes_is_forgotten(
@@ -169,7 +169,7 @@ def test_a_stream_that_ends_ends_its_sessions(
     viewer = watch(serving)
     wait_for(lambda: viewer.seen)
     serving.unmount("/cam")
-    wait_for(lambda: not stream.hub.reader_count)
+    wait_for(lambda: not stream.hub.subscriber_count)
     assert serving.ask(viewer.location, method="DELETE").status == 404
     serving.mount("/cam", stream.hub)
     again = watch(serving)
@@ -189,7 +189,7 @@ def test_the_server_closes_under_its_viewers(
     serving.close()
 
     assert time.monotonic() - begin < 5
-    assert not stream.hub.reader_count
+    assert not stream.hub.subscriber_count
     # One that takes longer than the server waits for it ends by itself.
     wait_for(lambda: not threads_named("spyglass-webrtc"))
     wait_for(lambda: not _udp_ports())

@@ -51,7 +51,7 @@ RECEIVE_BYTES = 64 * 1024
 
 class Network:
     """
-    Be what all connections of a thread share.
+    What all connections of a thread share.
 
     Args:
         reactor: The thread's.
@@ -79,7 +79,7 @@ class Network:
         self._context: ssl.SSLContext | None = None
 
     def proxy_for(self, host: str, port: int) -> Proxy | None:
-        """Give the proxy that leads to a host. It was looked at before there was a thread."""
+        """Return the proxy that leads to a host. It was looked at before there was a thread."""
         try:
             return self._route.proxy_for(host, port)
         except SettingsError:
@@ -87,7 +87,7 @@ class Network:
             return None
 
     def context(self) -> ssl.SSLContext:
-        """Give the rules for TLS. Reading all authorities takes a while: once, if at all."""
+        """Return the rules for TLS. Reading all authorities takes a while: once, if at all."""
         if self._context is None:
             self._context = make_context(self._ca_bundle)
         return self._context
@@ -160,19 +160,19 @@ class Connection:
 
     @property
     def blocked(self) -> bool:
-        """Tell whether something waits to be sent, so that more would only pile up."""
+        """Whether something waits to be sent, so that more would only pile up."""
         return bool(self._unsent or self._early)
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it can carry something."""
+        """Whether it can carry something."""
         if self._sock is None or not self._is_secure:
             return self._sock is not None
         return self._secure is not None and self._secure.ready
 
     @property
     def acknowledged(self) -> int:
-        """Tell how many bytes the far side's kernel has acknowledged. Asks our own."""
+        """How many bytes the far side's kernel has acknowledged. Asks our own."""
         if self._sock is None:
             return self.handed
         # tcp(7), SIOCOUTQ: what waits here, or is under way.
@@ -181,7 +181,7 @@ class Connection:
 
     @property
     def wake_at(self) -> float | None:
-        """Tell when to call `tick`. None: not before something comes."""
+        """When to call `tick`. None: not before something comes."""
         times = (self._deadline, None if self._dial is None else self._dial.wake_at)
         return min((time for time in times if time is not None), default=None)
 

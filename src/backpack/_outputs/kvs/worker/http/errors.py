@@ -40,7 +40,7 @@ def cause_of(error: OSError) -> str:
 
 
 def sentence_of(cause: str, host: str, error: OSError | None = None) -> str:
-    """Say what is wrong and what helps; nothing where trying again is all that does."""
+    """Return what is wrong and what helps; nothing where trying again is all that does."""
     if cause == CERTIFICATE:
         why = getattr(error, "verify_message", "") or "it cannot be verified"
         return (

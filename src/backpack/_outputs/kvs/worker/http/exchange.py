@@ -51,7 +51,7 @@ class Heard(Protocol):
         """Hear how an answer goes on."""
 
     def broke(self, cause: str, sentence: str) -> None:
-        """Hear that no more comes. The exchange is closed."""
+        """Called when no more comes. The exchange is closed."""
 
 
 class Exchange:

@@ -87,7 +87,7 @@ class AnswerReader:
 
     def closed(self) -> list[Part]:
         """
-        Learn that nothing comes any more.
+        Called when nothing comes any more.
 
         Raises:
             AnswerError: The answer is not complete.

@@ -62,7 +62,7 @@ class Secure:
             view = view[self._tls.write(view) :]
 
     def outgoing(self) -> bytes:
-        """Give what is to be sent."""
+        """Return what is to be sent."""
         return self._outgoing.read()
 
     def open(self, data: bytes) -> tuple[bytes, bool]:

@@ -7,7 +7,7 @@ import socket
 
 
 class Bell:
-    """Be a descriptor that can be read once somebody has rung. `ring` is for any thread."""
+    """A descriptor that can be read once somebody has rung. `ring` is for any thread."""
 
     def __init__(self) -> None:
         self._ear, self._hand = socket.socketpair()
@@ -15,7 +15,7 @@ class Bell:
         self._hand.setblocking(False)  # noqa: FBT003
 
     def fileno(self) -> int:
-        """Give the descriptor."""
+        """Return the descriptor."""
         return self._ear.fileno()
 
     def ring(self) -> None:

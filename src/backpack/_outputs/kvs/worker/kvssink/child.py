@@ -7,9 +7,9 @@ import re
 import select
 from typing import TYPE_CHECKING, Any, Final
 
-from backpack._outputs.kvs.worker.kvssink.chatter import Chatter
 from backpack._outputs.kvs.worker.kvssink.complaints import Complaint, Complaints
-from backpack._outputs.kvs.worker.kvssink.ledger import Pending
+from backpack._outputs.kvs.worker.kvssink.delivery_log import Pending
+from backpack._outputs.kvs.worker.kvssink.log_sanitizer import Chatter
 from backpack._outputs.kvs.worker.kvssink.process import SinkProcess
 from backpack._outputs.kvs.worker.kvssink.protocol import Kind, order, picture
 from backpack._outputs.kvs.worker.producer.matroska import Track, frame_payload, track_of
@@ -72,23 +72,23 @@ class Child:
 
     @property
     def cause(self) -> str:
-        """Give a short name for the error that it told of; empty if it told of none."""
+        """A short name for the error that it told of; empty if it told of none."""
         found = _STATUS.search(self.why)
         return f"error {found[0]}" if found else "error" if self.why else ""
 
     @property
     def has_begun(self) -> bool:
-        """Tell whether anything was sent to it."""
+        """Whether anything was sent to it."""
         return self._track is not None
 
     @property
     def has_room(self) -> bool:
-        """Tell whether it takes more."""
+        """Whether it takes more."""
         return self.process.pending_bytes < _AHEAD_BYTES
 
     def fits(self, unit: AccessUnit) -> bool:
         """
-        Tell whether it can go on with this key frame.
+        Return whether it can go on with this key frame.
 
         kvssink reads the codec's parameters once, and takes no earlier time.
         """

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from backpack._outputs.kvs.shared.api import Operation, read_error
 from backpack._outputs.kvs.shared.quoting import quote
-from backpack._outputs.kvs.shared.refusals import Course, Refusal, judge
+from backpack._outputs.kvs.shared.refusals import NextStep, Refusal, judge
 from backpack._outputs.kvs.worker.http.errors import CERTIFICATE, NO_NAME, sentence_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Complaint:
     def of(cls, status: int) -> Complaint:
         """Make one of the number that kvssink's signal ``stream-error`` gives."""
         number = f"error 0x{status:08x}"
-        return cls(number, Refusal(Course.AGAIN))
+        return cls(number, Refusal(NextStep.AGAIN))
 
 
 class Complaints:
@@ -81,7 +81,7 @@ class Complaints:
         )
 
     def feed(self, data: bytes) -> list[Complaint]:
-        """Give what it complains of in what it has printed."""
+        """Return what it complains of in what it has printed."""
         *lines, self._half = (self._half + data).split(b"\n")
         self._half = self._half[-_LONGEST_HALF:]
         found = (self._read(line) for line in lines)
@@ -122,7 +122,7 @@ def _read_unreached(found: re.Match[bytes]) -> Complaint:
     return Complaint(
         cause,
         Refusal(
-            Course.AGAIN,
+            NextStep.AGAIN,
             sentence
             or f"kvssink does not reach {host}: {reason.rstrip('.')}. Look at the network.",
         ),

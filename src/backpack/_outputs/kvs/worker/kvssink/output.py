@@ -11,8 +11,8 @@ from backpack._gst.main_loop import in_background
 from backpack._media.output import opened
 from backpack._media.queue import DropPolicy, UnitQueue
 from backpack._outputs.kvs.shared.dotenv import read_dotenv
-from backpack._outputs.kvs.worker.kvssink.driver import Driver
 from backpack._outputs.kvs.worker.kvssink.environment import child_environment
+from backpack._outputs.kvs.worker.kvssink.runner import KvssinkRunner
 from backpack._outputs.kvs.worker.kvssink.settings import DEFAULT_FPS, SinkSettings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class KVSSinkOutput:
         hub: The stream.
         settings: What the application has described.
         say: Not needed: a child says nothing to the application.
-        on_news: Called on any thread: the numbers are worth telling.
+        on_stats_changed: Called on any thread: the numbers are worth telling.
 
     """
 
@@ -52,17 +52,17 @@ class KVSSinkOutput:
         settings: SinkSettings,
         *,
         say: Callable[[dict[str, Any]], None],
-        on_news: Callable[[], None],
+        on_stats_changed: Callable[[], None],
     ) -> None:
         del say
         self._hub = hub
         self._settings = settings
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         units = int(settings.buffer_seconds * (settings.fps or DEFAULT_FPS))
         self._queue = UnitQueue(
             DropPolicy(max(1, units), settings.buffer_bytes), on_room=hub.request_key_frame
         )
-        self._driver: Driver | None = None
+        self._runner: KvssinkRunner | None = None
         # Whether nobody but us deletes what the application has left.
         self._is_orphaned = False
         # Written by the encoder's thread: times of the newest picture, and of the one that
@@ -84,61 +84,61 @@ class KVSSinkOutput:
         """
         settings = self._settings
         dotenv = None if settings.dotenv_path is None else read_dotenv(settings.dotenv_path)
-        driver = Driver(
+        runner = KvssinkRunner(
             settings,
             child_environment(os.environ, settings, dotenv),
             self._queue,
             request_key_frame=self._hub.request_key_frame,
-            on_news=self._on_news,
+            on_stats_changed=self._on_stats_changed,
             on_failed=self._on_failed,
         )
-        self._driver = driver
-        self._hub.attach(self)
-        driver.start()
+        self._runner = runner
+        self._hub.subscribe(self)
+        runner.start()
 
     @property
     def opening(self) -> bool:
-        """Tell whether it is not known yet if kvssink can be loaded."""
-        return self._driver is not None and not self._driver.decided.is_set()
+        """Whether it is not known yet if kvssink can be loaded."""
+        return self._runner is not None and not self._runner.decided.is_set()
 
     def push(self, unit: AccessUnit) -> None:
         """Queue one picture, or lose what comes until the next key frame. Never waits."""
         self._newest_ns = unit.wall_ns
         if not len(self._queue):
             self._queued_ns = unit.wall_ns
-        if self._queue.put(unit) and self._driver is not None:
-            self._driver.wake()
+        if self._queue.put(unit) and self._runner is not None:
+            self._runner.wake()
 
     def on_lost(self, error: Exception) -> None:
-        """Hear that the hub has let us go. Encoder's thread."""
+        """Called when the hub has let us go. Encoder's thread."""
         logger.error("KVS stream %s gets no more pictures: %s", self._settings.stream_name, error)
 
     @property
     def viewers(self) -> int:
-        """Tell whether it is open: 1 or 0."""
-        driver = self._driver
-        return int(driver is not None and not driver.is_over)
+        """Whether it is open: 1 or 0."""
+        runner = self._runner
+        return int(runner is not None and not runner.is_over)
 
     @property
     def lost(self) -> int:
-        """Tell how many pictures will not be delivered."""
-        return self._queue.lost + (0 if self._driver is None else self._driver.frames_lost)
+        """How many pictures will not be delivered."""
+        return self._queue.lost + (0 if self._runner is None else self._runner.frames_lost)
 
     @property
     def trouble(self) -> str:
-        """Tell what keeps it from delivering. Empty: nothing."""
-        return "" if self._driver is None else self._driver.standing.trouble
+        """What keeps it from delivering. Empty: nothing."""
+        return "" if self._runner is None else self._runner.standing.trouble
 
     @property
     def failed(self) -> bool:
-        """Tell whether it has given up for good."""
-        return self._driver is not None and self._driver.standing.failed
+        """Whether it has given up for good."""
+        return self._runner is not None and self._runner.standing.failed
 
     def numbers(self) -> dict[str, Any]:
-        """Give what it can tell of itself; names as the native upload has them."""
-        if self._driver is None:
+        """Return what it can tell of itself; names as the native upload has them."""
+        if self._runner is None:
             return {}
-        numbers = self._driver.numbers()
+        numbers = self._runner.numbers()
         oldest_ns = numbers.pop("oldest_ns")
         queued = len(self._queue)
         if oldest_ns is None:
@@ -154,12 +154,12 @@ class KVSSinkOutput:
         numbers["counters"]["frames_lost"] += self._queue.lost
         return {"producer": "kvssink", **numbers}
 
-    def hear(self, body: dict[str, Any]) -> None:
+    def on_message(self, body: dict[str, Any]) -> None:
         """Do nothing: credentials come by their file."""
 
-    def orphaned(self) -> None:
+    def on_app_exit(self) -> None:
         """
-        Learn that the application has gone.
+        Called when the application has gone.
 
         The credentials that the child has are good for a while, and their file is
         needed until it ends; nobody else deletes it then.
@@ -168,38 +168,38 @@ class KVSSinkOutput:
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
         """Begin to end: take nothing more, and deliver what there is."""
-        self._hub.detach(self)
-        if self._driver is not None:
-            self._driver.finish(seconds, longest_seconds)
+        self._hub.unsubscribe(self)
+        if self._runner is not None:
+            self._runner.finish(seconds, longest_seconds)
 
     @property
     def finished(self) -> bool:
-        """Tell whether what `finish` has begun is over."""
-        return self._driver is None or self._driver.is_over
+        """Whether what `finish` has begun is over."""
+        return self._runner is None or self._runner.is_over
 
     def close(self) -> Future[None]:
         """End at once, whatever is left. Idempotent."""
-        self._hub.detach(self)
+        self._hub.unsubscribe(self)
         self._queue.close()
-        if self._driver is not None:
-            self._driver.leave()
+        if self._runner is not None:
+            self._runner.leave()
         return in_background(self._clean_up, "spyglass-kvssink-end")
 
     def _clean_up(self) -> None:
-        if self._driver is not None:
-            self._driver.join()
+        if self._runner is not None:
+            self._runner.join()
         temporary_path = self._settings.temporary_path
         if self._is_orphaned and temporary_path is not None and self.finished:
             shutil.rmtree(temporary_path, ignore_errors=True)
 
     @property
     def _late_seconds(self) -> float:
-        """Tell how much is undelivered while all goes well: a fragment, and the one before it."""
+        """How much is undelivered while all goes well: a fragment, and the one before it."""
         return max(_BUFFERING_SECONDS, 3 * self._settings.fragment_seconds)
 
     def _on_failed(self) -> None:
-        self._hub.detach(self)
-        self._on_news()
+        self._hub.unsubscribe(self)
+        self._on_stats_changed()
 
 
 def open_output(
@@ -216,4 +216,6 @@ def open_output(
     video = {"fps": settings.max_fps, "bitrate_kbps": settings.bitrate_kbps}
     asked = SinkSettings.from_dict({**video, **description})
     peer = source.peer
-    return opened(KVSSinkOutput(source.hub, asked, say=peer.say, on_news=peer.news))
+    return opened(
+        KVSSinkOutput(source.hub, asked, say=peer.send, on_stats_changed=peer.stats_changed)
+    )

@@ -120,7 +120,7 @@ class SinkPipeline:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether kvssink does not take what it is given; it should, and drop the oldest."""
+        """Whether kvssink does not take what it is given; it should, and drop the oldest."""
         return int(self._source.get_property("current-level-bytes")) > _MOST_BYTES
 
     def push(self, wall_ns: int, payload: bytes, *, key: bool) -> None:
@@ -155,7 +155,7 @@ def _unmark(_: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
 
 
 def _text(message: Gst.Message) -> str:
-    """Say what an error says: kvssink puts its reason into the debug text."""
+    """Return what an error says: kvssink puts its reason into the debug text."""
     error, debug = message.parse_error()
     reason = (debug or "").strip().splitlines()
     return f"{error.message.rstrip('.')} ({reason[-1]})" if reason else str(error.message)

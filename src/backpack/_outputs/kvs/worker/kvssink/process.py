@@ -61,7 +61,7 @@ class SinkProcess:
 
     @property
     def pid(self) -> int:
-        """Give its process id."""
+        """Its process id."""
         return self._process.pid
 
     def send(self, data: bytes) -> None:
@@ -90,7 +90,7 @@ class SinkProcess:
                 self._outgoing[0] = data[sent:]
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """Give what it has said since; None once it has gone."""
+        """Return what it has said since; None once it has gone."""
         said: list[dict[str, Any]] = []
         while True:
             try:
@@ -105,7 +105,7 @@ class SinkProcess:
             said += self._lines.feed(data)
 
     def read_output(self) -> bytes | None:
-        """Give what it has printed since; None once nothing more will come."""
+        """Return what it has printed since; None once nothing more will come."""
         try:
             return os.read(self.output.fileno(), _READ) or None
         except BlockingIOError:

@@ -57,7 +57,7 @@ class PartReader:
 
     def feed(self, data: bytes) -> Iterator[tuple[Kind, int, bytes]]:
         """
-        Give what is whole by now: kind, time and bytes.
+        Return what is whole by now: kind, time and bytes.
 
         Raises:
             ValueError: This is no such talk.
@@ -83,7 +83,7 @@ class LineReader:
         self._data = b""
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Give what it has said; what is none of its words is left out."""
+        """Return what it has said; what is none of its words is left out."""
         *lines, self._data = (self._data + data).split(b"\n")
         self._data = self._data[-_LONGEST_LINE:]
         found = []

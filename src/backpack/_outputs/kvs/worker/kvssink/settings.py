@@ -100,7 +100,7 @@ class SinkSettings:
 
     @property
     def control_endpoint(self) -> str | None:
-        """Tell where the control plane answers. None: where kvssink looks by itself."""
+        """Where the control plane answers. None: where kvssink looks by itself."""
         if self.endpoint is not None or not self.hosts:
             return self.endpoint
         endpoint = f"https://{self.hosts[0]}"
@@ -156,7 +156,7 @@ class SinkSettings:
 
     @property
     def has_credentials(self) -> bool:
-        """Tell whether their file is there: the application writes it once it has found any."""
+        """Whether their file is there: the application writes it once it has found any."""
         path = self.environment_path or self.credentials_path
         return path is None or Path(path).exists()
 

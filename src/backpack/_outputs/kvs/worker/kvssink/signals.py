@@ -172,7 +172,7 @@ def _connect(
 
 
 def _address(element: object) -> int | None:
-    """Tell where the GObject behind a Python object lies."""
+    """Return where the GObject behind a Python object lies."""
     unwrap = ctypes.pythonapi.PyCapsule_GetPointer
     unwrap.restype = ctypes.c_void_p
     unwrap.argtypes = [ctypes.py_object, ctypes.c_char_p]

@@ -7,18 +7,18 @@ import re
 import threading
 from typing import TYPE_CHECKING, Final
 
-from backpack._outputs.kvs.shared.refusals import Course
+from backpack._outputs.kvs.shared.refusals import NextStep
 
 if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.kvssink.complaints import Complaint
 
-logger = logging.getLogger("backpack._outputs.kvs.worker.kvssink.driver")
+logger = logging.getLogger("backpack._outputs.kvs.worker.kvssink.runner")
 
 _COMPLAINING_SECONDS: Final = 2.0
 """kvssink tries again by itself: only what goes on for so long is told."""
 
 _NO_CREDENTIALS: Final = "kvssink waits for credentials from the application."
-_MENDING: Final = frozenset({Course.CREATE, Course.MEND, Course.FAIL})
+_MENDING: Final = frozenset({NextStep.CREATE, NextStep.MEND, NextStep.FAIL})
 
 
 class Standing:
@@ -26,7 +26,7 @@ class Standing:
     A state in one word, and a sentence where something keeps video from arriving.
 
     Reads no clock. `state`, `trouble` and `failed` are for any thread, the rest is the
-    driver's.
+    runner's.
 
     Args:
         stream_name: What the log calls it.
@@ -55,26 +55,26 @@ class Standing:
 
     @property
     def trouble(self) -> str:
-        """Tell what keeps it from delivering, and what helps. Empty: nothing."""
+        """What keeps it from delivering, and what helps. Empty: nothing."""
         with self._lock:
             return self._trouble
 
     @property
     def failed(self) -> bool:
-        """Tell whether kvssink is missing: nothing will ever be delivered."""
+        """Whether kvssink is missing: nothing will ever be delivered."""
         with self._lock:
             return self._failed
 
     @property
     def wake_at(self) -> float | None:
-        """Tell when to `look` again. None: nothing is complained of that was not told."""
+        """When to `look` again. None: nothing is complained of that was not told."""
         if self._complaint is None or self._is_told:
             return None
         return self._since + self._patience
 
     def complain(self, complaint: Complaint, now: float) -> None:
-        """Hear that kvssink has failed at something. It mostly tries again."""
-        if complaint.refusal.course is Course.CREATE and self._creates:
+        """Called when kvssink has failed at something. It mostly tries again."""
+        if complaint.refusal.course is NextStep.CREATE and self._creates:
             return
         if self._complaint is None:
             self._since = now
@@ -112,18 +112,18 @@ class Standing:
         return True
 
     def connecting(self) -> None:
-        """Hear that a child was started."""
+        """Called when a child was started."""
         if not self._is_told:
             self._set("CONNECTING", self.trouble)
 
     def answered(self, *, started: bool = False) -> None:
-        """Hear that AWS takes what kvssink sends, or (``started``) lets it begin."""
+        """Called when AWS takes what kvssink sends, or (``started``) lets it begin."""
         if self._is_told or started:
             self._set("STREAMING", "" if self._is_told else self.trouble)
         self._complaint, self._is_told = None, False
 
     def delivered(self) -> None:
-        """Hear that video has arrived: nothing keeps it from that now."""
+        """Called when video has arrived: nothing keeps it from that now."""
         self._set(self.state, "")
         self._warned = ""
 
@@ -135,7 +135,7 @@ class Standing:
             self._set(self.state, "")
 
     def broke(self, reason: str, wait_seconds: float) -> None:
-        """Hear that a child has ended, and is started again."""
+        """Called when a child has ended, and is started again."""
         reason = f"kvssink has failed: {reason.rstrip('.')}."
         if self._complaint is not None and not self._complaint.refusal.sentence:
             # The end says more.
@@ -145,7 +145,7 @@ class Standing:
         self._warn_once(f"{reason} Starting it again in {wait_seconds:.1f} s.")
 
     def give_up(self, why: str) -> bool:
-        """Hear that nothing will ever be delivered; False: that was known."""
+        """Called when nothing will ever be delivered; False: that was known."""
         with self._lock:
             known, self._failed = self._failed, True
             if not known:
@@ -153,7 +153,7 @@ class Standing:
         return not known
 
     def stopped(self) -> None:
-        """Hear that it is over, as asked for."""
+        """Called when it is over, as asked for."""
         with self._lock:
             if not self._failed:
                 self._state = "STOPPED"

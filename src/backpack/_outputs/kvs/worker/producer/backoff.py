@@ -35,7 +35,7 @@ class FullJitter:
         self.failures = 0
 
     def next_wait(self) -> float:
-        """Give the seconds to wait now."""
+        """Return the seconds to wait now."""
         limit = self._first * 2.0 ** min(self.failures, _MOST_DOUBLINGS)
         self.failures += 1
         return self._random() * min(limit, self._longest)

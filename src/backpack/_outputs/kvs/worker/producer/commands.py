@@ -71,17 +71,17 @@ class ProducerState(enum.Enum):
 
     @property
     def is_awaiting(self) -> bool:
-        """Tell whether a signature or an answer is due."""
+        """Whether a signature or an answer is due."""
         return self in (ProducerState.CALLING, ProducerState.OPENING)
 
     @property
     def is_connected(self) -> bool:
-        """Tell whether the service has taken a connection, which is not over."""
+        """Whether the service has taken a connection, which is not over."""
         return self in (ProducerState.STREAMING, ProducerState.DRAINING)
 
     @property
     def is_over(self) -> bool:
-        """Tell whether nothing follows."""
+        """Whether nothing follows."""
         return self in (ProducerState.STOPPED, ProducerState.FAILED)
 
 
@@ -162,10 +162,10 @@ class ProducerStatus:
 
     @property
     def frames_stored(self) -> int:
-        """Tell how many of the frames that wait are on disk, and so outlive the process."""
+        """How many of the frames that wait are on disk, and so outlive the process."""
         return 0 if self.journal is None else self.journal.frames_stored
 
     @property
     def frames_unstored(self) -> int:
-        """Tell how many of the frames that wait are lost if the producer ends now."""
+        """How many of the frames that wait are lost if the producer ends now."""
         return self.buffered_frames - self.frames_stored

@@ -11,7 +11,7 @@ from backpack._outputs.kvs.shared.api import (
     read_stream_info,
     write_request,
 )
-from backpack._outputs.kvs.shared.refusals import Course
+from backpack._outputs.kvs.shared.refusals import NextStep
 from backpack._outputs.kvs.worker.producer.commands import Call, Open
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ControlPlane:
         self._endpoint = ""
         self.step = Operation.DESCRIBE_STREAM
 
-    def take_course(self, course: Course) -> Course:
+    def take_course(self, course: NextStep) -> NextStep:
         """
         Go on after a refusal.
 
@@ -117,14 +117,14 @@ class ControlPlane:
             How: a stream that may not be created is somebody else's to create.
 
         """
-        if course is Course.CREATE and not self._settings.create_stream:
-            course = Course.MEND
-        if course is Course.CREATE:
+        if course is NextStep.CREATE and not self._settings.create_stream:
+            course = NextStep.MEND
+        if course is NextStep.CREATE:
             self.step = Operation.CREATE_STREAM
-        elif course in (Course.DESCRIBE, Course.MEND):
+        elif course in (NextStep.DESCRIBE, NextStep.MEND):
             self.describe()
-        elif course is Course.ENDPOINT:
+        elif course is NextStep.ENDPOINT:
             self._endpoint = ""
             self.step = Operation.GET_DATA_ENDPOINT
-        self.renew = self.renew or course is Course.RENEW
+        self.renew = self.renew or course is NextStep.RENEW
         return course

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from backpack._outputs.kvs.shared.refusals import Refusal
     from backpack._outputs.kvs.worker.producer.fragments import Fragment, FragmentQueue
     from backpack._outputs.kvs.worker.producer.journal import JournalNumbers
-    from backpack._outputs.kvs.worker.producer.session import Session
+    from backpack._outputs.kvs.worker.producer.session import PutMediaSession
 
 MOST_UNREADABLE = 3
 """Times that KVS may say of the very first fragments that it cannot read them."""
@@ -21,7 +21,7 @@ MANY_FAILURES = 3
 """In a row are more than weather."""
 
 
-class Tally:
+class ProducerCounters:
     """
     Count what the queue and the cutter do not.
 
@@ -68,7 +68,7 @@ class Tally:
         elif self._times >= MANY_FAILURES and now - self._since >= passes:
             self.trouble = refusal.sentence
 
-    def add(self, session: Session) -> None:
+    def add(self, session: PutMediaSession) -> None:
         """Note what a connection that is over has done."""
         self._sent += session.sent
         self._resent += session.resent
@@ -108,7 +108,7 @@ class Tally:
         queue: FragmentQueue,
         *,
         now: float,
-        session: Session | None,
+        session: PutMediaSession | None,
         lost: int,
         journal: JournalNumbers | None,
     ) -> ProducerStatus:

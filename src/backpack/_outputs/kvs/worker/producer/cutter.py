@@ -54,7 +54,7 @@ class ClusterRule:
         self._distance_ns = round(check_fragment_seconds(fragment_seconds) * _SECOND_NS)
 
     def due(self, fragment: Fragment, pts_ns: int) -> bool:
-        """Tell whether the next key frame begins a new fragment."""
+        """Return whether the next key frame begins a new fragment."""
         # A full buffer closes fragments, too.
         return (
             fragment.complete
@@ -84,14 +84,14 @@ class WallTime:
         self._last_ms = -1
 
     def moved_ms(self, unit: AccessUnit) -> int:
-        """Tell how far the dates have moved since the last anchor; small drifts are none."""
+        """Return how far the dates have moved since the last anchor; small drifts are none."""
         if self._anchor_ns is None:
             return 0
         moved_ns = unit.wall_ns - unit.pts_ns - self._anchor_ns
         return round(moved_ns / _MILLISECOND_NS) if abs(moved_ns) > STEP_NS else 0
 
     def stepped(self, unit: AccessUnit) -> bool:
-        """Tell whether it was the machine's clock that moved, and not what is shown."""
+        """Return whether it was the machine's clock that moved, and not what is shown."""
         return self._anchor_ns is not None and unit.epoch != self._epoch
 
     def anchor(self, unit: AccessUnit) -> None:
@@ -100,11 +100,11 @@ class WallTime:
         self._epoch = unit.epoch
 
     def behind(self, unit: AccessUnit) -> bool:
-        """Tell whether a frame's own date is not later than that of the frame before."""
+        """Return whether a frame's own date is not later than that of the frame before."""
         return unit.wall_ns // _MILLISECOND_NS <= self._last_ms
 
     def milliseconds(self, unit: AccessUnit) -> int:
-        """Give a frame's date, later than that of the frame before."""
+        """Return a frame's date, later than that of the frame before."""
         if self._anchor_ns is None:
             self.anchor(unit)
         wall_ns = unit.wall_ns
@@ -182,7 +182,7 @@ class FragmentCutter:
 
     @property
     def wants_key(self) -> bool:
-        """Tell whether a key frame would begin a fragment now, and so should be asked for."""
+        """Whether a key frame would begin a fragment now, and so should be asked for."""
         # Told at once, though the encoder's own key frame may be about to come.
         # Simulated at 30 fps, that makes 33 to 37 a minute out of the 30 that
         # are needed, mostly since the encoder measures its two seconds by

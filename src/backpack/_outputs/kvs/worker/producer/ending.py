@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Ending:
+class Deadline:
     """
     Give a stop so long, and longer while it gets somewhere.
 
@@ -21,5 +21,5 @@ class Ending:
         self.at = now + timeout_seconds
 
     def progressed(self, now: float) -> None:
-        """Hear that something of what waited is persisted."""
+        """Called when something of what waited is persisted."""
         self.at = max(self.at, min(now + self._timeout_seconds, self._latest))

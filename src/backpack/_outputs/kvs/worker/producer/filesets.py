@@ -105,7 +105,7 @@ class FileSets:
 
     @property
     def own_lock(self) -> int:
-        """Give the file descriptor of the own set's lock."""
+        """The file descriptor of the own set's lock."""
         return self._locks[self.own]
 
     def close(self) -> None:

@@ -61,12 +61,12 @@ class Fragment:
 
     @property
     def recovered(self) -> bool:
-        """Tell whether an earlier process has left it."""
+        """Whether an earlier process has left it."""
         return self.timeline < 0
 
     @property
     def video_ns(self) -> int:
-        """Tell how much video it is."""
+        """How much video it is."""
         return self.lead_ns + self.end_ns - self.begin_ns
 
     def head(self) -> bytes:
@@ -90,22 +90,22 @@ class FragmentStore(Protocol):
     """
 
     def recover(self) -> Iterator[Fragment]:
-        """Give whole fragments that processes which are gone have left."""
+        """Return whole fragments that processes which are gone have left."""
 
     def begin(self, fragment: Fragment) -> None:
         """Hear of a new fragment, before its first frame."""
 
     def extend(self, fragment: Fragment, block: bytes, pts_ns: int) -> None:
-        """Hear that a frame joins it."""
+        """Called when a frame joins it."""
 
     def complete(self, fragment: Fragment) -> None:
-        """Hear that nothing joins it any more."""
+        """Called when nothing joins it any more."""
 
     def amend(self, fragment: Fragment) -> None:
-        """Hear that its time, timeline or tags have changed."""
+        """Called when its time, timeline or tags have changed."""
 
     def remove(self, fragment: Fragment) -> None:
-        """Hear that it is gone."""
+        """Called when it is gone."""
 
 
 class FragmentQueue:
@@ -174,7 +174,7 @@ class FragmentQueue:
             self._store.complete(newest)
 
     def left(self) -> Iterator[Fragment]:
-        """Give what earlier processes have left in the store; each goes to `restore`."""
+        """Return what earlier processes have left in the store; each goes to `restore`."""
         return iter(()) if self._store is None else self._store.recover()
 
     def restore(self, fragment: Fragment) -> None:
@@ -198,12 +198,12 @@ class FragmentQueue:
 
     @property
     def newest(self) -> Fragment | None:
-        """Tell which fragment came last."""
+        """Which fragment came last."""
         return self._fragments[-1] if self._fragments else None
 
     @property
     def open(self) -> Fragment | None:
-        """Tell which fragment still grows."""
+        """Which fragment still grows."""
         if self._fragments and not self._fragments[-1].complete:
             return self._fragments[-1]
         return None
@@ -225,7 +225,7 @@ class FragmentQueue:
         return freed
 
     def skip(self, fragment: Fragment) -> bool:
-        """Give a fragment up, which KVS refuses. False: it is not here any more."""
+        """Return a fragment up, which KVS refuses. False: it is not here any more."""
         if fragment not in self._fragments:
             return False
         self._fragments.remove(fragment)
@@ -265,11 +265,11 @@ class FragmentQueue:
             self._store.amend(fragment)
 
     def find(self, sequence: int) -> Fragment | None:
-        """Give the fragment with a sequence. None: it is not here any more."""
+        """Return the fragment with a sequence. None: it is not here any more."""
         return next((one for one in self._fragments if one.sequence == sequence), None)
 
     def after(self, sequence: int) -> Fragment | None:
-        """Give the first fragment that follows a sequence."""
+        """Return the first fragment that follows a sequence."""
         return next((one for one in self._fragments if one.sequence > sequence), None)
 
     def _make_room(self) -> None:
@@ -299,17 +299,17 @@ class FragmentQueue:
 
     @property
     def seconds(self) -> float:
-        """Tell how much video waits."""
+        """How much video waits."""
         return self._video_ns / _SECOND_NS
 
     @property
     def size(self) -> int:
-        """Tell how many bytes wait."""
+        """How many bytes wait."""
         return self._size
 
     @property
     def frames(self) -> int:
-        """Tell how many frames wait."""
+        """How many frames wait."""
         return sum(len(one.blocks) for one in self._fragments)
 
     def __len__(self) -> int:

@@ -62,17 +62,17 @@ class Intake:
 
     @property
     def wants_key(self) -> bool:
-        """Tell whether a key frame should be asked for."""
+        """Whether a key frame should be asked for."""
         return not self._over and self._cutter.wants_key
 
     @property
     def frames_lost(self) -> int:
-        """Tell how many frames no fragment could take."""
+        """How many frames no fragment could take."""
         return self._frames_refused + self._cutter.frames_lost
 
     @property
     def silent_at(self) -> float | None:
-        """Tell when the source will have been silent for too long. None: nothing is open."""
+        """When the source will have been silent for too long. None: nothing is open."""
         return None if self.queue.open is None else self._frame_at + SILENCE_SECONDS
 
     def look(self, now: float) -> None:

@@ -324,7 +324,7 @@ class Journal:
     # For its owner.
 
     def numbers(self) -> JournalNumbers:
-        """Tell how it stands."""
+        """Return how it stands."""
         return JournalNumbers(
             frames_stored=sum(file.frames for file in self._files.values()),
             failures=self._failures,

@@ -37,5 +37,5 @@ class Patience:
         self.until = now + DRAIN_SECONDS
 
     def is_over(self, now: float) -> bool:
-        """Tell whether it has not come in time."""
+        """Return whether it has not come in time."""
         return now >= self.until

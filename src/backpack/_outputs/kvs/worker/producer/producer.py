@@ -6,16 +6,16 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from backpack._outputs.kvs.shared.api import Operation, read_error
-from backpack._outputs.kvs.shared.refusals import NOTHING, Course, Refusal, judge
+from backpack._outputs.kvs.shared.refusals import NOTHING, NextStep, Refusal, judge
 from backpack._outputs.kvs.worker.producer.acks import AckError, AckReader, Action, meaning
 from backpack._outputs.kvs.worker.producer.commands import Close, EndBody, ProducerState, Send
 from backpack._outputs.kvs.worker.producer.control_plane import ControlPlane
-from backpack._outputs.kvs.worker.producer.counters import Tally
-from backpack._outputs.kvs.worker.producer.ending import Ending
+from backpack._outputs.kvs.worker.producer.counters import ProducerCounters
+from backpack._outputs.kvs.worker.producer.ending import Deadline
 from backpack._outputs.kvs.worker.producer.intake import Intake
 from backpack._outputs.kvs.worker.producer.patience import Patience
 from backpack._outputs.kvs.worker.producer.retries import Retries
-from backpack._outputs.kvs.worker.producer.session import Session, lifetime_seconds
+from backpack._outputs.kvs.worker.producer.session import PutMediaSession, lifetime_seconds
 from backpack.errors import OutputError, SettingsError
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ class Producer:
         self._control = ControlPlane(settings)
         self._patience = Patience()
         self._commands: deque[Command] = deque()
-        self._session: Session | None = None
+        self._session: PutMediaSession | None = None
         self._acks = AckReader()
         self._last_cluster_at = float("-inf")
         # None: it was not told to stop.
-        self._ending: Ending | None = None
-        self._tally = Tally()
+        self._ending: Deadline | None = None
+        self._tally = ProducerCounters()
         self._retries = Retries(random, self._tally)
 
     # What the driver tells.
@@ -87,7 +87,7 @@ class Producer:
 
     @property
     def wants_key(self) -> bool:
-        """Tell whether a key frame should be asked for."""
+        """Whether a key frame should be asked for."""
         return self._intake.wants_key
 
     def stop(self, now: float, timeout_seconds: float, longest_seconds: float = 0.0) -> None:
@@ -106,7 +106,7 @@ class Producer:
 
         """
         self._intake.close()
-        self._ending = Ending(now, timeout_seconds, longest_seconds)
+        self._ending = Deadline(now, timeout_seconds, longest_seconds)
         self._retries.hurry(now)
 
     def answered(
@@ -146,21 +146,21 @@ class Producer:
             try:
                 self._called(body, now)
             except (OutputError, SettingsError) as error:
-                self._refused(Refusal(Course.AGAIN, str(error)), "unreadable answer", now)
+                self._refused(Refusal(NextStep.AGAIN, str(error)), "unreadable answer", now)
 
     def signed(self, now: float) -> None:
-        """Hear that what was asked for is signed: it is on its way, and answered from now on."""
+        """Called when what was asked for is signed: it is on its way, and answered from now on."""
         if self.state.is_awaiting:
             self._patience.signed(now)
 
     def unsigned(self, cause: str, now: float) -> None:
-        """Hear that the application could not sign: it has no credentials now."""
+        """Called when the application could not sign: it has no credentials now."""
         if self.state.is_awaiting:
-            self._refused(Refusal(Course.RENEW, cause), "no credentials", now)
+            self._refused(Refusal(NextStep.RENEW, cause), "no credentials", now)
 
     def broke(self, cause: str, now: float) -> None:
         """
-        Hear that the connection is gone, cannot be made, or was ended by the far side.
+        Called when the connection is gone, cannot be made, or was ended by the far side.
 
         Args:
             cause: A few words that are the same each time, for the counters.
@@ -174,10 +174,10 @@ class Producer:
                 self._disconnect(cause, now)
         elif self.state.is_awaiting:
             opening = self.state is ProducerState.OPENING
-            self._refused(Refusal(Course.ENDPOINT if opening else Course.AGAIN), cause, now)
+            self._refused(Refusal(NextStep.ENDPOINT if opening else NextStep.AGAIN), cause, now)
 
     def progressed(self, now: float) -> None:
-        """Hear that the far side's kernel has acknowledged some more bytes."""
+        """Called when the far side's kernel has acknowledged some more bytes."""
         if self._session is not None:
             self._session.progressed(now)
 
@@ -198,7 +198,7 @@ class Producer:
     # What the driver is told.
 
     def poll(self, now: float) -> Command | None:
-        """Say what is to be done now. None: nothing before `wake_at` or news."""
+        """Return what is to be done now. None: nothing before `wake_at` or news."""
         if not self._commands and not self.state.is_over:
             self._intake.look(now)
             self._advance(now)
@@ -206,7 +206,7 @@ class Producer:
 
     @property
     def wake_at(self) -> float | None:
-        """Tell when to poll again if nothing happens. None: not before news."""
+        """When to poll again if nothing happens. None: not before news."""
         if self._commands:
             return float("-inf")
         if self.state.is_over:
@@ -223,7 +223,7 @@ class Producer:
         return min((time for time in times if time is not None), default=None)
 
     def status(self, now: float) -> ProducerStatus:
-        """Tell how it stands."""
+        """Return how it stands."""
         return self._tally.status(
             self.state,
             self.queue,
@@ -307,7 +307,7 @@ class Producer:
     def _opened(self, now: float, expires_in_seconds: float | None) -> None:
         self.state = ProducerState.STREAMING
         self._acks = AckReader()
-        self._session = Session(
+        self._session = PutMediaSession(
             self.queue,
             segment_uid=self._segment_uid,
             now=now,
@@ -322,10 +322,10 @@ class Producer:
         self._close()
         course = self._control.take_course(refusal.course)
         # A stream that is created now, as was asked for, is no trouble.
-        self._retries.failed(cause, now, NOTHING if course is Course.CREATE else refusal)
-        if course is Course.MEND:
+        self._retries.failed(cause, now, NOTHING if course is NextStep.CREATE else refusal)
+        if course is NextStep.MEND:
             self._mend(now)
-        elif course is Course.FAIL:
+        elif course is NextStep.FAIL:
             self._over(ProducerState.FAILED)
 
     def _mend(self, now: float) -> None:

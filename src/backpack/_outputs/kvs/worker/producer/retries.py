@@ -10,7 +10,7 @@ from backpack._outputs.kvs.worker.producer.backoff import FullJitter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backpack._outputs.kvs.worker.producer.counters import Tally
+    from backpack._outputs.kvs.worker.producer.counters import ProducerCounters
 
 MENDING_SECONDS: Final = 30.0
 """The shortest wait for somebody to mend something; the longest is twice that."""
@@ -26,7 +26,7 @@ class Retries:
 
     """
 
-    def __init__(self, random: Callable[[], float], tally: Tally) -> None:
+    def __init__(self, random: Callable[[], float], tally: ProducerCounters) -> None:
         self._random = random
         self._tally = tally
         self._backoff = FullJitter(random)

@@ -63,7 +63,7 @@ class _Sent:
     received: bool = False
 
 
-class Session:
+class PutMediaSession:
     """
     Send fragments from the first one that is not persisted, each from its first frame.
 
@@ -123,7 +123,7 @@ class Session:
 
     def next_data(self, now: float) -> bytes | None:
         """
-        Give what is to be sent next: one frame, with what stands before it.
+        Return what is to be sent next: one frame, with what stands before it.
 
         Returns:
             The bytes, or None while there is nothing to send. `ended` says
@@ -186,7 +186,7 @@ class Session:
             self._due_since = now
 
     def progressed(self, now: float) -> None:
-        """Hear that the far side still takes bytes: on a slow line answers are late."""
+        """Called when the far side still takes bytes: on a slow line answers are late."""
         if self._due_since is not None:
             self._due_since = now
 
@@ -218,7 +218,7 @@ class Session:
         return self._queue.free(sequence)
 
     def refused(self, ack: Ack) -> Fragment | None:
-        """Tell which fragment an error is about: the named one, else the one being taken."""
+        """Return which fragment an error is about: the named one, else the one being taken."""
         place = self._place(ack)
         if place is not None:
             found: _Sent | None = self._sent[place]
@@ -241,24 +241,24 @@ class Session:
         self._queue.busy = None
 
     def keeps_nothing(self, now: float) -> bool:
-        """Tell whether fragments have been received for long, and none persisted."""
+        """Return whether fragments have been received for long, and none persisted."""
         return self._received_at is not None and now >= self._received_at + UNPERSISTED_SECONDS
 
     @property
     def settled(self) -> bool:
-        """Tell whether everything that was sent has been freed."""
+        """Whether everything that was sent has been freed."""
         return not self._sent
 
     @property
     def stale_at(self) -> float | None:
-        """Tell when the connection is to be taken for dead. None: no answer is due."""
+        """When the connection is to be taken for dead. None: no answer is due."""
         if self._due_since is None:
             return None
         return max(self._due_since, self._heard_at) + STALE_SECONDS
 
     @property
     def cluster_at(self) -> float | None:
-        """Tell when a fragment that waits may be begun. None: none waits."""
+        """When a fragment that waits may be begun. None: none waits."""
         current = self._current
         if current is not None and (not current.complete or self._blocks < len(current.blocks)):
             return None

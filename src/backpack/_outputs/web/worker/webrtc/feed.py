@@ -24,7 +24,7 @@ WAITING_BYTES = 4 * 1024 * 1024
 KEY_SPACING_NS = 1_000_000_000
 """A viewer whose line loses all that is sent must not cost the others a key frame every moment."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class KeyRequests:
@@ -59,7 +59,7 @@ class KeyRequests:
 
 class Feed:
     """
-    Be a reader of a hub for one viewer.
+    A reader of a hub for one viewer.
 
     Args:
         hub: The stream.
@@ -92,22 +92,22 @@ class Feed:
 
     def open(self) -> None:
         """Take a place in the hub: a picture comes at once. Main thread."""
-        self._hub.attach(self)
+        self._hub.subscribe(self)
 
     def close(self) -> None:
         """Leave the hub, for good. Idempotent. Main thread."""
         with self._lock:
             # With the function goes what it holds.
             self._source = self._tell_lost = None
-        self._hub.detach(self)
+        self._hub.unsubscribe(self)
 
     @property
     def lost(self) -> int:
-        """Tell how many pictures were skipped, since their packets were not made in time."""
+        """How many pictures were skipped, since their packets were not made in time."""
         return self._policy.lost
 
     def wish_key_frame(self) -> None:
-        """Hear that the viewer has lost a picture and cannot go on (PLI, FIR). Any thread."""
+        """Called when the viewer has lost a picture and cannot go on (PLI, FIR). Any thread."""
         with self._lock:
             self._keys.wish()
         self._ask()
@@ -137,8 +137,8 @@ class Feed:
         source.emit("push-buffer", buffer)
 
     def on_lost(self, error: Exception) -> None:
-        """Hear that the hub has let us go. Encoder's thread."""
-        _log.error("A viewer over WebRTC is let go: %s", error)
+        """Called when the hub has let us go. Encoder's thread."""
+        logger.error("A viewer over WebRTC is let go: %s", error)
         with self._lock:
             tell = self._tell_lost
         if tell is not None:

@@ -70,11 +70,11 @@ class Section:
     attributes: list[tuple[str, str]] = field(default_factory=list)
 
     def first(self, name: str) -> str | None:
-        """Give an attribute's first value."""
+        """Return an attribute's first value."""
         return next((value for key, value in self.attributes if key == name), None)
 
     def every(self, name: str) -> list[str]:
-        """Give all values of an attribute."""
+        """Return all values of an attribute."""
         return [value for key, value in self.attributes if key == name]
 
     @property
@@ -212,7 +212,7 @@ def split_lines(body: bytes) -> list[str]:
 
 
 def _read_sections(lines: list[str]) -> tuple[Section, list[Section]]:
-    """Give what holds for all, and what is offered."""
+    """Return what holds for all, and what is offered."""
     current = session = Section("", 0, "", [])
     sections: list[Section] = []
     for line in lines:
@@ -297,7 +297,7 @@ def _parameters(text: str) -> dict[str, str]:
 
 
 def _rank(parameters: dict[str, str]) -> int | None:
-    """Tell how well a decoder fits what we send; less is better, None does not."""
+    """Return how well a decoder fits what we send; less is better, None does not."""
     # RFC 6184, 8.1: what it means where it says nothing.
     profile = parameters.get("profile-level-id", "420010")
     if parameters.get("packetization-mode", "0") != "1" or not _PROFILE.fullmatch(profile):

@@ -43,7 +43,7 @@ _OVER = (
     GstWebRTC.WebRTCPeerConnectionState.CLOSED,
 )
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Peer:
@@ -156,7 +156,7 @@ class Peer:
 
     @property
     def lost(self) -> int:
-        """Tell how many pictures it was not in time for."""
+        """How many pictures it was not in time for."""
         return self._feed.lost
 
     # --- the pipeline -----------------------------------------------------------
@@ -285,7 +285,7 @@ class Peer:
         """End by itself, and say why."""
         if self._is_closed:
             return
-        _log.debug("A viewer over WebRTC has gone: %s", reason)
+        logger.debug("A viewer over WebRTC has gone: %s", reason)
         self._answer(PipelineError(f"WebRTC does not work here: {reason}."))
         self._on_gone()
 
@@ -351,7 +351,7 @@ class Peer:
     def _notice_error(self, _: Gst.Bus, message: Gst.Message) -> None:
         # The bus calls on the main thread.
         error, debug = message.parse_error()
-        _log.debug("WebRTC: %s", debug)
+        logger.debug("WebRTC: %s", debug)
         self._end(error.message.rstrip("."))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backpack.errors import PipelineError
 
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Peers:
@@ -88,6 +88,6 @@ class Peers:
             for thread in threads:
                 thread.join(max(0.0, end - time.monotonic()))
             if any(thread.is_alive() for thread in threads):
-                _log.warning("WebRTC hangs and cannot be stopped; a thread is left behind.")
+                logger.warning("WebRTC hangs and cannot be stopped; a thread is left behind.")
 
         return in_background(wait, "spyglass-webrtc-end")

@@ -24,6 +24,6 @@ class IceSettings:
     ports: tuple[int, int] | None = None
 
     def allows(self, candidate: Candidate) -> bool:
-        """Tell whether a candidate is one that viewers may be told."""
+        """Return whether a candidate is one that viewers may be told."""
         low, high = self.ports or (1, 65535)
         return candidate.address in self.addresses and low <= candidate.port <= high

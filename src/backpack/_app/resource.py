@@ -1,4 +1,4 @@
-"""Say what the supervisor keeps open for somebody: a tenant of the streaming process."""
+"""Say what the supervisor keeps open for somebody: a resource of the streaming process."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _next_id = itertools.count(1)
 
 
 def new_id() -> int:
-    """Give a number that no other tenant of this process has."""
+    """Return a number that no other resource of this process has."""
     return next(_next_id)
 
 
-class Tenant(Protocol):
+class RemoteResource(Protocol):
     """
     What the supervisor keeps open for somebody.
 
@@ -36,10 +36,10 @@ class Tenant(Protocol):
     id: int
 
     def opening(self) -> Sequence[tuple[Message, Sequence[int]]]:
-        """Give the messages that open it anew; their descriptors become ours to close."""
+        """Return the messages that open it anew; their descriptors become ours to close."""
 
     def handle(self, message: Opened | Failed | Closed | StreamReport | FromOutput) -> None:
-        """Take a message that concerns this tenant."""
+        """Take a message that concerns this resource."""
 
-    def went_away(self, error: BackpackError | None) -> None:
-        """Learn that the streaming process has gone; the error says why it cannot run."""
+    def on_worker_exit(self, error: BackpackError | None) -> None:
+        """Called when the streaming process has gone; the error says why it cannot run."""

@@ -35,7 +35,7 @@ class Chatter:
 
     def feed(self, data: bytes, now: float) -> list[str]:
         """
-        Give the lines that are fit to be logged.
+        Return the lines that are fit to be logged.
 
         Args:
             data: What has come.

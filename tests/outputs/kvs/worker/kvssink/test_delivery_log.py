@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backpack._outputs.kvs.worker.kvssink.ledger import Ending, Ledger, Pending
+from backpack._outputs.kvs.worker.kvssink.delivery_log import Deadline, DeliveryLog, Pending
 
 MS = 1_000_000
 SECOND_MS = 1000
@@ -74,7 +74,7 @@ def test_frames_after_an_early_end_of_their_fragment() -> None:
 
 def test_what_is_counted() -> None:
     """Sent, resent, persisted, skipped; the last one's number, age and latency."""
-    ledger, made = Ledger(), pending()
+    ledger, made = DeliveryLog(), pending()
     for kind, timecode in (
         *(("buffering", 5000), ("received", 5000), ("buffering", 6000), ("error", 6000)),
         *(("buffering", 6000), ("idle", 0), ("buffering", 7000)),
@@ -100,7 +100,7 @@ def test_what_is_counted() -> None:
 
 def test_a_fragment_that_is_sent_again_is_not_skipped() -> None:
     """After an error of the service or the line kvssink repeats it; after others it goes on."""
-    ledger, made = Ledger(), pending()
+    ledger, made = DeliveryLog(), pending()
     for status in (4000, 4003, 5000, 5001, 4002, 4006):
         ledger.hear({**ack("error", 5000), "status": status}, made, now=50.0, wall=8.0)
 
@@ -109,7 +109,7 @@ def test_a_fragment_that_is_sent_again_is_not_skipped() -> None:
 
 def test_an_end_takes_longer_while_it_gets_somewhere() -> None:
     """Each delivery counts anew, up to the longest."""
-    ending = Ending(100.0, 5.0, 30.0)
+    ending = Deadline(100.0, 5.0, 30.0)
     assert ending.over_at(None) == 105.0
     assert ending.over_at(90.0) == 105.0
     assert ending.over_at(104.0) == 109.0

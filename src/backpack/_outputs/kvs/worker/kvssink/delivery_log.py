@@ -96,7 +96,7 @@ class Pending:
 
     @property
     def frames(self) -> int:
-        """Tell how many pictures are not delivered."""
+        """How many pictures are not delivered."""
         return sum(cluster.frames for cluster in self._clusters)
 
     @property
@@ -106,7 +106,7 @@ class Pending:
 
 
 @dataclass(frozen=True)
-class Ending:
+class Deadline:
     """
     Know how long an end may take.
 
@@ -122,12 +122,12 @@ class Ending:
     longest_seconds: float
 
     def over_at(self, delivered_at: float | None) -> float:
-        """Tell when it must be over, by when something was delivered last."""
+        """Return when it must be over, by when something was delivered last."""
         since = max(self.began_at, delivered_at or 0.0)
         return min(self.began_at + self.longest_seconds, since + self.seconds)
 
 
-class Ledger:
+class DeliveryLog:
     """Add up what all children of an output have done. Reads no clock; not thread-safe."""
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ class Ledger:
         return bool(delivered)
 
     def numbers(self, now: float) -> dict[str, Any]:
-        """Give what there is to tell; under ``counters`` what only grows."""
+        """Return what there is to tell; under ``counters`` what only grows."""
         age = None if self.delivered_at is None else now - self.delivered_at
         return {
             "last_fragment": self.last_fragment,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpack._outputs.kvs.worker.kvssink.chatter import Chatter, mask
+from backpack._outputs.kvs.worker.kvssink.log_sanitizer import Chatter, mask
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backpack._lib.timing import Backoff
 from backpack._outputs.kvs.worker.kvssink.bell import Bell
-from backpack._outputs.kvs.worker.kvssink.chatter import mask
 from backpack._outputs.kvs.worker.kvssink.child import Child
 from backpack._outputs.kvs.worker.kvssink.complaints import Complaint
-from backpack._outputs.kvs.worker.kvssink.ledger import Ending, Ledger
+from backpack._outputs.kvs.worker.kvssink.delivery_log import Deadline, DeliveryLog
+from backpack._outputs.kvs.worker.kvssink.log_sanitizer import mask
 from backpack._outputs.kvs.worker.kvssink.probe import explain_missing
 from backpack._outputs.kvs.worker.kvssink.standing import Standing
 
@@ -35,11 +35,11 @@ _CREDENTIALS_SECONDS: Final = 0.2
 """How often it is looked whether the application has found credentials. kvssink asks only once."""
 
 
-class Driver:
+class KvssinkRunner:
     """
     Carry pictures from a queue to kvssink, on a thread of its own.
 
-    Without `close`, the thread ends when the driver has failed or finished.
+    Without `close`, the thread ends when the runner has failed or finished.
     Every method may be called on any thread and waits for nothing but, in
     `close`, the thread's end.
 
@@ -48,7 +48,7 @@ class Driver:
         environment: Of the children.
         queue: The pictures.
         request_key_frame: Asks for one: a child has nothing to begin with.
-        on_news: Called on our thread: the numbers are worth telling.
+        on_stats_changed: Called on our thread: the numbers are worth telling.
         on_failed: Called on our thread, once: kvssink is missing.
 
     """
@@ -60,14 +60,14 @@ class Driver:
         queue: UnitQueue,
         *,
         request_key_frame: Callable[[], None],
-        on_news: Callable[[], None],
+        on_stats_changed: Callable[[], None],
         on_failed: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._environment = environment
         self._queue = queue
         self._request_key_frame = request_key_frame
-        self._on_news = on_news
+        self._on_stats_changed = on_stats_changed
         self._on_failed = on_failed
         # Set once a child has said whether kvssink is there.
         self.decided = threading.Event()
@@ -84,10 +84,10 @@ class Driver:
         self.standing = Standing(settings.stream_name, create_stream=settings.create_stream)
         # Guards what stands below, and is needed to write `_child` and `_leaving`.
         self._lock = threading.Lock()
-        self._ledger = Ledger()
+        self._delivery_log = DeliveryLog()
         self._closing = False
         self._is_over = False
-        self._ending: Ending | None = None
+        self._ending: Deadline | None = None
         self._thread = threading.Thread(target=self._run, name="spyglass-kvssink", daemon=True)
 
     def start(self) -> None:
@@ -102,7 +102,7 @@ class Driver:
         """Begin to deliver what there is, and to end."""
         with self._lock:
             if self._ending is None:
-                self._ending = Ending(time.monotonic(), seconds, max(seconds, longest_seconds))
+                self._ending = Deadline(time.monotonic(), seconds, max(seconds, longest_seconds))
         self.wake()
 
     @property
@@ -123,12 +123,12 @@ class Driver:
 
     @property
     def frames_lost(self) -> int:
-        """Tell how many pictures were lost behind the queue."""
+        """How many pictures were lost behind the queue."""
         with self._lock:
-            return self._ledger.frames_lost
+            return self._delivery_log.frames_lost
 
     def numbers(self) -> dict[str, Any]:
-        """Give what there is to tell. ``oldest_ns``: time of the oldest undelivered picture."""
+        """Return what there is to tell. ``oldest_ns``: time of the oldest undelivered picture."""
         with self._lock:
             waiting = [child.pending for child in self._children]
             oldest = [one.oldest_ns for one in waiting if one.oldest_ns is not None]
@@ -140,7 +140,7 @@ class Driver:
                 "trouble": self.standing.trouble,
                 "oldest_ns": min(oldest, default=None),
                 "buffered_frames": sum(one.frames for one in waiting) + (hand is not None),
-                **self._ledger.numbers(time.monotonic()),
+                **self._delivery_log.numbers(time.monotonic()),
             }
 
     # From here on everything is called on our thread.
@@ -159,26 +159,26 @@ class Driver:
             self._bell.close()
             self._is_over = True
             self.decided.set()
-            self._on_news()
+            self._on_stats_changed()
 
     def _settle(self) -> None:
         """Count what was never given to a child."""
         lost = self._queue.clear() + (self._hand is not None)
         self._hand = None
         with self._lock:
-            self._ledger.frames_lost += lost
+            self._delivery_log.frames_lost += lost
         self.standing.stopped()
         if lost:
             self.standing.warn(f"{lost} pictures were not delivered.")
 
     @property
     def _has_more(self) -> bool:
-        """Tell whether pictures wait that no child has got."""
+        """Whether pictures wait that no child has got."""
         return self._hand is not None or len(self._queue) > 0
 
     @property
     def _waits(self) -> bool:
-        """Tell whether there is anything to deliver."""
+        """Whether there is anything to deliver."""
         return self._has_more or any(child.pending.frames for child in self._children)
 
     @property
@@ -220,7 +220,7 @@ class Driver:
             self._hand = None
 
     def _give(self, child: Child, unit: AccessUnit, now: float) -> bool:
-        """Give the child a picture, or lose it; False: it has to wait."""
+        """Return the child a picture, or lose it; False: it has to wait."""
         if unit.key and not child.fits(unit):
             if child.has_begun:
                 self._replace(child, now)
@@ -238,8 +238,8 @@ class Driver:
             return False
         child.send(unit)
         with self._lock:
-            self._ledger.frames_taken += 1
-            self._ledger.frames_lost += child.pending.add(unit.wall_ns, key=unit.key)
+            self._delivery_log.frames_taken += 1
+            self._delivery_log.frames_lost += child.pending.add(unit.wall_ns, key=unit.key)
         return True
 
     def _has_credentials(self) -> bool:
@@ -258,10 +258,10 @@ class Driver:
             self._leaving, self._child = child, None
         self._retry_at = now
 
-    def _goes_on_ending(self, ending: Ending, now: float) -> bool:
+    def _goes_on_ending(self, ending: Deadline, now: float) -> bool:
         """See to the end, and tell whether it still takes."""
         child = self._child
-        if now >= ending.over_at(self._ledger.delivered_at):
+        if now >= ending.over_at(self._delivery_log.delivered_at):
             return False
         if child is None:
             return self._leaving is not None or self._has_more
@@ -285,15 +285,15 @@ class Driver:
         for child in children:
             self._look_at(child, time.monotonic())
         if self.standing.look(time.monotonic(), waits=self._waits):
-            self._on_news()
+            self._on_stats_changed()
 
     def _patience_ms(self, now: float) -> int | None:
-        """Tell how long nothing is due. None: for ever."""
+        """Return how long nothing is due. None: for ever."""
         due: list[float] = []
         with self._lock:
             ending = self._ending
         if ending is not None:
-            due.append(ending.over_at(self._ledger.delivered_at))
+            due.append(ending.over_at(self._delivery_log.delivered_at))
         if self._child is None and (ending is None or self._has_more):
             due.append(self._retry_at)
         if self._leaving is not None:
@@ -318,7 +318,7 @@ class Driver:
         if kind == "loaded":
             child.is_loaded = True
             self.decided.set()
-            self._on_news()
+            self._on_stats_changed()
             self._request_key_frame()
         elif kind == "missing":
             self._give_up(explain_missing(mask(str(word["why"])), self._settings.dotenv_path))
@@ -327,15 +327,15 @@ class Driver:
             self.standing.answered(started=True)
         elif kind == "ack":
             with self._lock:
-                delivered = self._ledger.hear(word, child.pending, now=now, wall=time.time())
+                delivered = self._delivery_log.hear(word, child.pending, now=now, wall=time.time())
             if word["kind"] != "error":
                 self.standing.answered()
             if delivered:
                 self.standing.delivered()
-                self._on_news()
+                self._on_stats_changed()
         elif kind == "metrics":
             with self._lock:
-                self._ledger.metrics = {name: word[name] for name in word if name != "is"}
+                self._delivery_log.metrics = {name: word[name] for name in word if name != "is"}
         elif kind == "status":
             self.standing.complain(Complaint.of(int(word["status"])), now)
         elif kind == "error":
@@ -358,16 +358,16 @@ class Driver:
         wait = self._backoff.next_wait()
         self._retry_at = now + wait
         with self._lock:
-            self._ledger.reconnects[cause] += 1
+            self._delivery_log.reconnects[cause] += 1
         self.standing.broke(reason, wait)
-        self._on_news()
+        self._on_stats_changed()
 
     def _drop(self, child: Child) -> None:
         """End a child, and count what it has not delivered."""
         child.process.end()
         with self._lock:
             lost = child.pending.frames
-            self._ledger.frames_lost += lost
+            self._delivery_log.frames_lost += lost
             if child is self._leaving:
                 self._leaving = None
             else:
@@ -377,7 +377,7 @@ class Driver:
 
     def _count_lost(self, frames: int) -> None:
         with self._lock:
-            self._ledger.frames_lost += frames
+            self._delivery_log.frames_lost += frames
 
     def _give_up(self, why: str) -> None:
         if self.standing.give_up(why):
