@@ -109,7 +109,7 @@ def test_a_late_frame_does_not_let_the_next_ones_come_faster() -> None:
 
 
 def test_one_frame_a_second_passes_while_nobody_watches() -> None:
-    """Unwatched, a frame a second is handed over: a newcomer sees it at once."""
+    """Unwatched, a frame a second is handed over: a new viewer sees it at once."""
     gate = FrameGate(30)
     times = jittered(30, 60, 5, 1)
 
@@ -118,7 +118,7 @@ def test_one_frame_a_second_passes_while_nobody_watches() -> None:
 
 
 @pytest.mark.parametrize("after_ms", [1, 30, 66, 500, 940, 960, 975, 999, 1500])
-def test_the_first_frame_for_a_newcomer_passes_at_once(after_ms: int) -> None:
+def test_the_first_frame_for_a_new_viewer_passes_at_once(after_ms: int) -> None:
     """Whoever comes does not wait for the idle schedule, wherever it is."""
     gate = FrameGate(30)
     assert passed(gate, [SECOND, SECOND + 33 * MS], wanted=False) == [SECOND]
@@ -165,7 +165,7 @@ def test_dear_copies_are_made_less_often_for_nobody() -> None:
         assert len(passed) == pytest.approx(60 / seconds, abs=2)
 
 
-def test_a_dear_copy_does_not_keep_a_newcomer_waiting() -> None:
+def test_a_dear_copy_does_not_keep_a_new_viewer_waiting() -> None:
     """Whoever comes gets the next frame, however long the wait for nobody was to be."""
     gate = FrameGate(30)
     gate.decide(0, wanted=False)

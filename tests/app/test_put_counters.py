@@ -10,11 +10,11 @@ MS = 1_000_000
 
 def test_every_outcome_is_counted_under_its_name() -> None:
     """The counters say what became of each frame."""
-    tally = PutCounters()
+    counters = PutCounters()
     for outcome in Outcome:
         for _ in range(outcome + 1):
-            tally.count(outcome, 0)
-    numbers = tally.numbers()
+            counters.count(outcome, 0)
+    numbers = counters.numbers()
 
     assert {name: numbers[name] for name in ("accepted", "not_wanted", "stale")} == {
         "accepted": 1,
@@ -27,12 +27,12 @@ def test_every_outcome_is_counted_under_its_name() -> None:
 
 def test_durations_are_those_of_the_last_calls() -> None:
     """Percentiles look at the last 512 calls, the sum at all."""
-    tally = PutCounters()
+    counters = PutCounters()
     for _ in range(1000):
-        tally.count(Outcome.ACCEPTED, 100 * MS)
+        counters.count(Outcome.ACCEPTED, 100 * MS)
     for number in range(512):
-        tally.count(Outcome.ACCEPTED, number * MS)
-    numbers = tally.numbers()
+        counters.count(Outcome.ACCEPTED, number * MS)
+    numbers = counters.numbers()
 
     assert numbers["put_ms_p50"] == 255
     assert numbers["put_ms_p99"] == 505
@@ -41,5 +41,5 @@ def test_durations_are_those_of_the_last_calls() -> None:
 
 
 def test_before_the_first_call_all_is_zero() -> None:
-    """An empty tally can be asked."""
+    """An empty counters can be asked."""
     assert set(PutCounters().numbers().values()) == {0}

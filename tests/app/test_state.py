@@ -74,14 +74,14 @@ def test_the_five_names_of_the_original_are_there() -> None:
 
 def test_changes_are_told_once_in_their_order() -> None:
     """Each with its reason; an event that changes nothing is no news."""
-    course = StateMachine("It is new.")
-    assert (course.state, course.reason) == (State.STOPPED, "It is new.")
-    course.enter(Event.START)
-    course.enter(Event.FRAME)
-    course.enter(Event.FAILED, "It is broken.")
-    assert (course.state, course.reason) == (State.ERROR, "It is broken.")
-    assert course.take_changes() == [
+    machine = StateMachine("It is new.")
+    assert (machine.state, machine.reason) == (State.STOPPED, "It is new.")
+    machine.enter(Event.START)
+    machine.enter(Event.FRAME)
+    machine.enter(Event.FAILED, "It is broken.")
+    assert (machine.state, machine.reason) == (State.ERROR, "It is broken.")
+    assert machine.take_changes() == [
         "STOPPED → START_WARMUP",
         "START_WARMUP → ERROR It is broken.",
     ]
-    assert course.take_changes() == []
+    assert machine.take_changes() == []

@@ -260,13 +260,13 @@ _HELD_UP = f"""
 import sys, time
 sys.path.insert(0, {str(SOURCE)!r})
 from backpack._worker import worker as streamer
-attach = streamer.Streamer._on_attach_ring
+attach = streamer.Worker._on_attach_ring
 def hold(self, order, fds):
     attach(self, order, fds)
     if not {{marker}}.exists():
         {{marker}}.touch()
         time.sleep(600)
-streamer.Streamer._on_attach_ring = hold
+streamer.Worker._on_attach_ring = hold
 from backpack._worker.main import main
 main(sys.argv[1:])
 """

@@ -73,7 +73,7 @@ from pathlib import Path
 sys.path.insert(0, {str(SOURCE)!r})
 from backpack._worker import worker as streamer
 from backpack._worker.main import main
-run = streamer.Streamer.run
+run = streamer.Worker.run
 def fall(depth):
     # No two lines alike, for Python would only count them.
     eval(compile(f"fall({{depth - 1}}) if {{depth}} else 1 / 0", f"<depth {{depth}}>", "eval"))
@@ -82,7 +82,7 @@ def crash(self):
         run(self)
     MARKER.touch()
     fall(30)
-streamer.Streamer.run = crash
+streamer.Worker.run = crash
 main(sys.argv[1:])
 """
 

@@ -68,7 +68,7 @@ def unit(number: int, *, key: bool = False, repeat: bool = False) -> AccessUnit:
 
 
 def test_every_reader_gets_every_unit_from_its_first_key_frame_on() -> None:
-    """One unit that is published reaches all readers; a newcomer's first is a key frame."""
+    """One unit that is published reaches all readers; a new viewer's first is a key frame."""
     hub = Hub()
     early, late = Collector(), Collector()
 

@@ -30,15 +30,15 @@ def needs_key(
 def test_a_new_frame_is_encoded_at_once() -> None:
     """No frame waits for a rhythm."""
     cadence = playing()
-    assert cadence.decide(1, fresh=True, newcomer=False) is Action.FRAME
-    assert Cadence().decide(1, fresh=True, newcomer=True) is Action.FRAME
+    assert cadence.decide(1, fresh=True, new_viewer=False) is Action.FRAME
+    assert Cadence().decide(1, fresh=True, new_viewer=True) is Action.FRAME
 
 
 def test_a_silent_application_gets_its_last_picture_repeated() -> None:
     """Viewers see a picture at least once a second."""
     cadence = playing()
-    assert cadence.decide(REPEAT_NS - 1, fresh=False, newcomer=False) is Action.NOTHING
-    assert cadence.decide(REPEAT_NS, fresh=False, newcomer=False) is Action.REPEAT
+    assert cadence.decide(REPEAT_NS - 1, fresh=False, new_viewer=False) is Action.NOTHING
+    assert cadence.decide(REPEAT_NS, fresh=False, new_viewer=False) is Action.REPEAT
     assert cadence.wake_at() == REPEAT_NS == SECOND
 
 
@@ -51,25 +51,25 @@ def test_repeats_repeat() -> None:
 def test_a_new_encoder_gets_a_picture_at_once() -> None:
     """Before its first picture, and after a restart, something is encoded now."""
     assert Cadence().wake_at() is None
-    assert Cadence().decide(0, fresh=False, newcomer=False) is Action.REPEAT
+    assert Cadence().decide(0, fresh=False, new_viewer=False) is Action.REPEAT
     cadence = playing()
     cadence.restart()
-    assert cadence.decide(1, fresh=False, newcomer=False) is Action.REPEAT
+    assert cadence.decide(1, fresh=False, new_viewer=False) is Action.REPEAT
 
 
 def test_a_newcomer_does_not_wait_for_a_frame() -> None:
     """Whoever comes gets the last picture at once."""
-    assert playing().decide(1, fresh=False, newcomer=True) is Action.REPEAT
+    assert playing().decide(1, fresh=False, new_viewer=True) is Action.REPEAT
 
 
 def test_a_key_frame_that_was_asked_for_waits_a_moment_for_a_frame() -> None:
     """A moving picture brings its own; a still one is repeated after a tenth of a second."""
     cadence = playing()
     assert cadence.wake_at(0) == KEY_PATIENCE_NS
-    assert cadence.decide(KEY_PATIENCE_NS - 1, fresh=False, newcomer=False, key_due_ns=0) is (
+    assert cadence.decide(KEY_PATIENCE_NS - 1, fresh=False, new_viewer=False, key_due_ns=0) is (
         Action.NOTHING
     )
-    assert cadence.decide(KEY_PATIENCE_NS, fresh=False, newcomer=False, key_due_ns=0) is (
+    assert cadence.decide(KEY_PATIENCE_NS, fresh=False, new_viewer=False, key_due_ns=0) is (
         Action.REPEAT
     )
 
@@ -125,7 +125,7 @@ def test_a_newcomer_is_greeted() -> None:
     now_ns = 100 * SECOND
     pictures = []
     while now_ns < 104 * SECOND:
-        action = cadence.decide(now_ns, fresh=False, newcomer=now_ns == 100 * SECOND)
+        action = cadence.decide(now_ns, fresh=False, new_viewer=now_ns == 100 * SECOND)
         if action is Action.REPEAT:
             pictures.append(now_ns)
             cadence.done(now_ns, action, key=False, pts_ns=now_ns, epoch=0)

@@ -83,7 +83,7 @@ class Rig:
             self.writer = RingWriter(Ring(frame.nbytes), ring_view, np.copyto, number)
             ring = self.writer.ring
             self.stream.attach_ring(RingReader(os.dup(ring.memory_fd), os.dup(ring.wake_read_fd)))
-            # Who comes in the middle of the intake's turn would be shown the card.
+            # Who comes in the middle of the intake's turn would be shown the placeholder.
             wait_for(lambda: self.stream._new_ring is None)
         now_ns = time.monotonic_ns() // 1000 * 1000 - given.get("age_ns", 0)
         stamp = Stamp(now_ns, time.time_ns(), given.get("epoch", 0))
@@ -180,7 +180,7 @@ def test_snapshots_do_not_slow_a_viewer(rig: Rig) -> None:
 
 
 def test_a_newcomer_gets_a_key_frame_at_once(rig: Rig) -> None:
-    """Also without any frame: the card says what the viewer waits for."""
+    """Also without any frame: the placeholder says what the viewer waits for."""
     come = time.monotonic()
     viewer = rig.watch()
     unit = wait_for(lambda: viewer.units)[0]
@@ -244,7 +244,7 @@ def test_a_silent_application_is_repeated_once_a_second(rig: Rig) -> None:
     viewer = rig.watch()
     number = rig.put()
     wait_for(lambda: viewer.units and viewer.units[-1].number == number)
-    # A newcomer is greeted with some quick ones first.
+    # A new viewer is greeted with some quick ones first.
     wait_for(
         lambda: (
             len(viewer.units) > 1
@@ -298,7 +298,7 @@ def test_key_frames_come_every_two_seconds(rig: Rig) -> None:
         wait_for(lambda number=number: viewer.units[-1].number == number)
         time.sleep(0.03)
     units = list(viewer.units)
-    # Not the card's, nor that of the first frame, whose size makes a new encoder.
+    # Not the placeholder's, nor that of the first frame, whose size makes a new encoder.
     places = [place for place, unit in enumerate(units) if unit.key][1:]
     assert len(places) > 1
     for before, after in itertools.pairwise(places):
@@ -333,7 +333,7 @@ def test_the_size_is_fixed_by_the_first_frame(rig: Rig) -> None:
 
 @pytest.mark.parametrize("rig", [{"width": 640, "height": 480}], indirect=True)
 def test_a_size_that_was_asked_for_holds(rig: Rig) -> None:
-    """From the card on."""
+    """From the placeholder on."""
     viewer = rig.watch()
     rig.put()
     wait_for(viewer.put_frames)

@@ -10,7 +10,7 @@ from backpack._worker.placeholder import _BACKGROUND, _GLYPHS, _INK, Placeholder
 
 
 def seen(card: Placeholder) -> np.ndarray:
-    """Look at a card's pixels."""
+    """Look at a placeholder's pixels."""
     picture = card.picture
     assert picture.pixel_format is PixelFormat.GRAY
     data = ctypes.string_at(picture.address, picture.stride * picture.height)
@@ -18,7 +18,7 @@ def seen(card: Placeholder) -> np.ndarray:
 
 
 def read(pixels: np.ndarray) -> str:
-    """Read the text of a card, as large as it may be."""
+    """Read the text of a placeholder, as large as it may be."""
     rows, columns = np.nonzero(pixels == _INK)
     scale = (rows.max() - rows.min() + 1) // 7
     text = pixels[rows.min() : rows.max() + 1 : scale, columns.min() :: scale] == _INK

@@ -32,7 +32,7 @@ class Application:
         self.has_gone = threading.Event()
         self.was_killed = threading.Event()
         self.pulse = Pulse(
-            theirs, os.getpid(), on_orphaned=self.has_gone.set, kill=self.was_killed.set
+            theirs, os.getpid(), on_app_exit=self.has_gone.set, kill=self.was_killed.set
         )
 
     def ping(self) -> int:

@@ -91,7 +91,7 @@ def test_a_web_server_that_hangs_while_it_closes_holds_up_no_other(board: Board)
     board.open(2)
     server = board.board._servers[1]
     released = threading.Event()
-    server._crossing.call(released.wait, 60)  # type: ignore[attr-defined]
+    server._bridge.call(released.wait, 60)  # type: ignore[attr-defined]
     closing = board.loop.call(board.board.close_server, 1)
 
     assert board.answers(2)

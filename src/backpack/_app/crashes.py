@@ -28,13 +28,13 @@ class Blame:
         """The encoders that the next streaming process is not to take."""
         return [name for name, crashes in self._crashes.items() if crashes > _CRASHES_FORGIVEN]
 
-    def note(self, tenant_id: int, encoder: str | None) -> None:
+    def note(self, resource_id: int, encoder: str | None) -> None:
         """Note what encodes for a resource; None: nothing does."""
-        self._at_work[tenant_id] = encoder
+        self._at_work[resource_id] = encoder
 
-    def forget(self, tenant_id: int) -> None:
+    def forget(self, resource_id: int) -> None:
         """Forget a resource that has gone."""
-        self._at_work.pop(tenant_id, None)
+        self._at_work.pop(resource_id, None)
 
     def start_anew(self) -> None:
         """Begin with a streaming process in which nothing encodes yet."""

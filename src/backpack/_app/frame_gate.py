@@ -7,7 +7,7 @@ import enum
 _SECOND_NS = 1_000_000_000
 
 IDLE_INTERVAL_NS = _SECOND_NS
-"""While nobody watches one frame a second passes, so that a newcomer sees one at once."""
+"""While nobody watches one frame a second passes, so that a new viewer sees one at once."""
 
 IDLE_SHARE = 4000
 """How many times as long as it takes to copy a frame it is until the next one passes."""
@@ -57,14 +57,14 @@ class FrameGate:
 
     @property
     def quiet_until_ns(self) -> int:
-        """Tell before when no frame passes if nobody comes."""
+        """Return until when no frame passes if nobody comes."""
         return self._next_ns - (max(self._interval_ns, self._idle_interval_ns) >> 1)
 
     def note_copy(self, duration_ns: int) -> None:
         """
-        Learn what an unwatched frame has cost, and let the next one wait accordingly.
+        Note what an unwatched frame has cost; the next one waits accordingly.
 
-        Nobody sees these frames but the next newcomer, so they may cost next
+        Nobody sees these frames but the next new viewer, so they may cost next
         to nothing: a four-thousandth of the time.
         """
         before_ns = self._idle_interval_ns

@@ -75,7 +75,7 @@ class Pulse:
         self._behind = behind
 
     def must_ask(self, now: float) -> bool:
-        """Tell, once, that it is time for a ping."""
+        """Return, once, whether it is time for a ping."""
         if self._is_due or now < self._next_ping:
             return False
         self._is_due = True

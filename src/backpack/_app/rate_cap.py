@@ -25,7 +25,7 @@ class RateCap:
 
     def note(self, now: float, accepted: int, not_due: int) -> float | None:
         """
-        Learn the counters of frames that have passed, and of those that were not due.
+        Note the counters of frames that have passed, and of those that were not due.
 
         Args:
             now: Monotonic seconds.

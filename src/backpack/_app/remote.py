@@ -81,7 +81,7 @@ class RemoteHandle:
         self._changed = threading.Condition()
         self._leaving = False
         self._answer: BackpackError | bool | None = None
-        # Whether an `open` waits, and whether it raises weather too.
+        # Whether an `open` waits, and whether it raises transient errors, too.
         self._is_awaited = False
         self._is_required = False
         self._closed = False
@@ -121,7 +121,7 @@ class RemoteHandle:
                 if self._given_up
                 else f"The streaming process has not answered within {timeout:.0f} s."
             )
-        if required or not _is_weather(error):
+        if required or not _is_transient(error):
             raise error
         if not isinstance(answer, BackpackError) and not self._given_up:
             notify(logger, logging.WARNING, f"{error} It is opened as soon as there is an answer.")
@@ -144,11 +144,11 @@ class RemoteHandle:
         """Send a message if the streaming process is there; never waits."""
         self.supervisor.send(self, message, fds)
 
-    def close(self, goodbye: Message, timeout: float) -> bool:
+    def close(self, message: Message, timeout: float) -> bool:
         """Close it, and tell whether that was confirmed in time."""
         with self._changed:
             self._leaving = True
-        self.supervisor.close(self, goodbye, then=self._set_closed)
+        self.supervisor.close(self, message, then=self._set_closed)
         with self._changed:
             confirmed = self._changed.wait_for(lambda: self._closed, timeout)
         self.supervisor.release(self)
@@ -188,7 +188,7 @@ class RemoteHandle:
                 self._on_lost(error)
             self._set_answer(error)
         with self._changed:
-            # A goodbye that was under way will not be answered.
+            # Closing that was under way will not be confirmed.
             self._closed = self._closed or self._leaving
             self._changed.notify_all()
 
@@ -196,7 +196,7 @@ class RemoteHandle:
         """Return whether somebody waits for us whom the error will be raised to."""
         with self._changed:
             waits = self._is_awaited and self._answer is None
-            return waits and (self._is_required or not _is_weather(error))
+            return waits and (self._is_required or not _is_transient(error))
 
     def _set_answer(self, answer: BackpackError | bool) -> None:  # noqa: FBT001
         with self._changed:
@@ -211,6 +211,6 @@ class RemoteHandle:
             self._changed.notify_all()
 
 
-def _is_weather(error: BackpackError) -> bool:
+def _is_transient(error: BackpackError) -> bool:
     """Return whether an error may pass by itself, unlike a mistake in what was asked."""
     return isinstance(error, (MissingDependencyError, ShortageError, StateError))

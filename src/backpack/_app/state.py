@@ -77,7 +77,7 @@ ACCEPTING = frozenset({State.WARMUP, State.STREAMING})
 
 
 def next_state(state: State, event: Event) -> State:
-    """Tell the state after an event; one that means nothing there changes nothing."""
+    """Return the state after an event; one that means nothing there changes nothing."""
     return _TABLE.get((state, event), state)
 
 

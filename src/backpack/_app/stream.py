@@ -146,18 +146,18 @@ class RemoteStream:
             remote.give_up()
 
     def close(self, timeout: float) -> None:
-        """Deliver what was put before, and say goodbye. Does nothing where it is not open."""
+        """Deliver what was put before, and close the stream. Does nothing where it is not open."""
         remote = self._remote
         if remote is None:
             return
         with self._lock:
-            # Before the goodbye, so that no frame comes after it.
+            # Before the message, so that no frame comes after it.
             self._enter(Event.STOP)
         self._log_changes()
-        goodbye = CloseStream(remote.id, min(DRAIN_SECONDS, timeout), timeout)
+        message = CloseStream(remote.id, min(DRAIN_SECONDS, timeout), timeout)
         # Outputs that deliver for so long still have to say how it went.
         patience = timeout + TELL_SECONDS if self._talking and timeout else timeout
-        if not remote.close(goodbye, patience) and timeout:
+        if not remote.close(message, patience) and timeout:
             why = _SILENT if remote.supervisor.is_silent else "."
             self._logger.warning("The stream was not closed within %.1f s%s", timeout, why)
         with self._lock:
@@ -295,9 +295,9 @@ class RemoteStream:
     @property
     def reason(self) -> str:
         """Why it is in that state, or what keeps an output from delivering; empty if neither."""
-        course = self._machine
+        machine = self._machine
         trouble = self._error or self._frames.error or ""
-        return course.reason or (trouble if course.state in ACCEPTING else "")
+        return machine.reason or (trouble if machine.state in ACCEPTING else "")
 
     def video_size(self, settings: StreamSettings) -> tuple[int | None, int | None]:
         """Return width and height of the video; before the first frame, what was asked for."""

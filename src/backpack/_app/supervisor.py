@@ -72,7 +72,7 @@ class Supervisor:
         self.gst_log_level: str | None = None
         # From here on the thread's alone; read by others for statistics.
         self._resources: dict[int, RemoteResource] = {}
-        # Tenants that have said goodbye and are not confirmed yet.
+        # Resources that are being closed, and not confirmed to be closed yet.
         self._leaving: set[int] = set()
         self._child: StreamingProcess | None = None
         self._is_ready = False
@@ -117,19 +117,19 @@ class Supervisor:
         self, resource: RemoteResource, message: Message, *, then: Callable[[], None]
     ) -> None:
         """
-        Let a resource go, and say goodbye for it.
+        Close a resource.
 
         `Closed`, or the loss of the streaming process, ends the remote;
         ``then`` is called on our thread, once, where there is nothing to wait for.
         """
-        self._loop.post(lambda: self._goodbye(resource, message, then))
+        self._loop.post(lambda: self._send_close(resource, message, then))
 
     def later(self, call: Callable[[], None]) -> None:
         """Call on our thread: what may wait, as a log may, and must not hold up the caller."""
         self._loop.post(call)
 
     def release(self, resource: RemoteResource) -> None:
-        """Forget a resource, whether it said goodbye or not."""
+        """Forget a resource, whether it was closed or not."""
         self._loop.post(lambda: self._remove(resource.id))
 
     def shut_down(self, wait_seconds: float = FLUSH_SECONDS) -> None:
@@ -192,13 +192,13 @@ class Supervisor:
         elif self._unavailable is not None:
             resource.on_worker_exit(self._unavailable)
 
-    def _remove(self, tenant_id: int) -> None:
-        self._leaving.discard(tenant_id)
-        self._blame.forget(tenant_id)
-        if self._resources.pop(tenant_id, None) is not None and not self._resources:
+    def _remove(self, resource_id: int) -> None:
+        self._leaving.discard(resource_id)
+        self._blame.forget(resource_id)
+        if self._resources.pop(resource_id, None) is not None and not self._resources:
             self._idle_since = time.monotonic()
 
-    def _goodbye(
+    def _send_close(
         self, resource: RemoteResource, message: Message, then: Callable[[], None]
     ) -> None:
         is_open = resource.id in self._resources and self._is_ready
@@ -288,7 +288,7 @@ class Supervisor:
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, (Opened, Failed, Closed, StreamReport, FromOutput)):
-            self._handle_tenants(message)
+            self._handle_resources(message)
         elif isinstance(message, Log):
             logging.getLogger(message.name).log(message.level, "%s", message.text)
         elif isinstance(message, Unavailable):
@@ -296,7 +296,7 @@ class Supervisor:
         elif isinstance(message, Ready):
             self._on_ready(message)
 
-    def _handle_tenants(
+    def _handle_resources(
         self, message: Opened | Failed | Closed | StreamReport | FromOutput
     ) -> None:
         resource = self._resources.get(message.id)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from backpack._ipc.child import StreamingProcess
 
 SILENT_SECONDS = 2.5
-"""Who says goodbye does not wait for one that has owed an answer for so long."""
+"""Closing does not wait for one that has owed an answer for so long."""
 
 logger = logging.getLogger("backpack._ipc")
 

@@ -59,7 +59,7 @@ class FrameWriter:
         self._refusal: Outcome | None = Outcome.STOPPED
         self._gate = FrameGate(max_fps)
         self._timeline = Timeline()
-        self._tally = PutCounters()
+        self._counters = PutCounters()
         self._writer: RingWriter | None = None
         # With what a new ring begins: the number of its first frame, and
         # whether that is waited for.
@@ -72,7 +72,7 @@ class FrameWriter:
         self._last_size: tuple[int, int] | None = None
         # Until when frames like the last one cost no more than a look at one
         # word of the ring, since nobody watches. 0: look closer. What is
-        # counted meanwhile, without the lock, goes into the tally later: an
+        # counted meanwhile, without the lock, is added to the counters later: an
         # iterator, since `+= 1` loses some between threads.
         self._quiet_until_ns = 0
         self._quiet_shape: tuple[int, ...] = ()
@@ -103,7 +103,7 @@ class FrameWriter:
             self._error = None
 
     def expect_reader(self, wanted: bool) -> None:  # noqa: FBT001
-        """Learn whether the streaming process will want every frame from the first one on."""
+        """Note whether the streaming process will want every frame from the first one on."""
         with self._lock:
             self._is_awaited = wanted
 
@@ -121,7 +121,7 @@ class FrameWriter:
                 self._writer.forget_reader()
 
     def close(self) -> None:
-        """Give the ring back."""
+        """Release the ring."""
         with self._lock:
             self._let_go()
             self._attach = None
@@ -165,7 +165,7 @@ class FrameWriter:
         with self._lock:
             self._count_quiet()
             outcome = self._offer(frame, pixel_format, captured_ns, begun_ns)
-            self._tally.count(outcome, self._clock_ns() - begun_ns)
+            self._counters.count(outcome, self._clock_ns() - begun_ns)
         return outcome
 
     def _offer(
@@ -266,7 +266,7 @@ class FrameWriter:
         """Return what was counted, under the names of `Stats`."""
         with self._lock:
             self._count_quiet()
-            return self._tally.numbers()
+            return self._counters.numbers()
 
     # --- with the lock held ----------------------------------------------------
 
@@ -288,7 +288,7 @@ class FrameWriter:
         count = next(puts)
         took_ns = self._quiet_ns // max(1, self._quiet_samples)
         self._quiet_ns = self._quiet_samples = 0
-        self._tally.add(_NOT_WANTED, count, count * took_ns)
+        self._counters.add(_NOT_WANTED, count, count * took_ns)
 
     def _end_quiet(self) -> None:
         """Look closely at the next frame, and let go of the ring."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 class Bill:
     """
-    Give what a SpyGlass does and costs, for the time since the last call.
+    What a SpyGlass does and costs, for the time since the last call.
 
     Args:
         spy: Whose costs.

@@ -59,7 +59,7 @@ class RtspSource:
         self._is_lost = False
 
     def read(self, use: Callable[[Any], object], wait_seconds: float) -> None:
-        """Give the newest frame; connect if it is time to."""
+        """Pass the newest frame on; connect if it is time to."""
         if self._player is None:
             wait = self._next_try - time.monotonic()
             if wait > 0:
@@ -104,7 +104,7 @@ class RtspSource:
         self._backoff.reset()
 
     def _refuse_hopeless(self, error: PlayerError) -> None:
-        """Give up where trying again would only repeat a mistake, or lock the account."""
+        """Stop where trying again would only repeat a mistake, or lock the account."""
         if error.trouble is Trouble.LOGIN:
             raise Failure(f"{self._shown} does not accept the login, or wants one.") from error
         if error.trouble is Trouble.NO_DECODER:

@@ -32,7 +32,7 @@ class FrameSource(Protocol):
 
     def read(self, use: Callable[[Any], object], wait_seconds: float) -> None:
         """
-        Give the next frame to ``use``, if one comes within so long.
+        Pass the next frame to ``use``, if one comes within so long.
 
         The frame is valid while ``use`` runs.
 
@@ -43,11 +43,11 @@ class FrameSource(Protocol):
         """
 
     def close(self) -> None:
-        """Give everything back. Idempotent."""
+        """Release everything. Idempotent."""
 
 
 class _Reporter:
-    """Tell the bill, as often as suits who reads it."""
+    """Reports what streaming costs, as often as suits the reader."""
 
     def __init__(self, spy: SpyGlass, console: Console, *, as_json: bool) -> None:
         self._bill = Bill(spy)
@@ -61,7 +61,7 @@ class _Reporter:
             self._print({"urls": spy.urls(), **self._bill.numbers()})
 
     def update(self) -> None:
-        """Tell it if it is time to."""
+        """Report if it is time to."""
         now = time.monotonic()
         if now >= self._next:
             # After a standstill (Ctrl-Z, a sleeping laptop) nothing is caught up.
@@ -69,7 +69,7 @@ class _Reporter:
             self.tell()
 
     def tell(self) -> None:
-        """Tell it now."""
+        """Report now."""
         numbers = self._bill.numbers()
         if self._as_json:
             self._print(numbers)

@@ -39,7 +39,7 @@ class Origin:
 
     @property
     def shown(self) -> str:
-        """Give it as it may be shown: without a password."""
+        """Return it as it may be shown, without a password."""
         return mask(self.place)
 
     @property

@@ -52,7 +52,7 @@ class FileSource:
         return Player([decoder], is_live=False)
 
     def read(self, use: Callable[[Any], object], wait_seconds: float) -> None:
-        """Give the next frame when it is due."""
+        """Pass the next frame on when it is due."""
         try:
             got = self._player.read(use, wait_seconds)
         except PlayerError as error:
@@ -95,7 +95,7 @@ class CameraSource:
         self._player = Player([source, caps, make("decodebin")], is_live=True)
 
     def read(self, use: Callable[[Any], object], wait_seconds: float) -> None:
-        """Give the newest frame."""
+        """Pass the newest frame on."""
         try:
             got = self._player.read(use, wait_seconds)
         except PlayerError as error:
@@ -107,5 +107,5 @@ class CameraSource:
             raise Failure(f"The camera {self._device} gives no picture.")
 
     def close(self) -> None:
-        """Give the camera back."""
+        """Release the camera."""
         self._player.close()

@@ -225,7 +225,7 @@ def cpu_seconds(pid: int) -> float | None:
 
 def memory_bytes(pid: int) -> int | None:
     """
-    Tell the proportional set size of a process, or None where it cannot be read.
+    Return the proportional set size of a process, or `None` if it cannot be read.
 
     Of the streaming process only root can: see `backpack._worker.sandbox`.
     """

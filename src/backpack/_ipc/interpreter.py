@@ -69,7 +69,7 @@ def candidates(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def _is_python(executable: str | None) -> bool:
-    """Tell a Python from a frozen or embedding application, which would start itself again."""
+    """Return whether it is a Python, and no frozen application, which would start itself again."""
     name = Path(executable or "").name.lower()
     return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
 

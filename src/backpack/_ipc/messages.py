@@ -1,5 +1,5 @@
 """
-Say what crosses the border besides frames: small typed messages.
+What the processes send each other besides frames: small typed messages.
 
 The two ends may be two Pythons, so messages travel as JSON and nothing is
 ever unpickled. Descriptors travel beside a message, never inside.
@@ -62,7 +62,7 @@ class OpenStream(Message):
 
 @dataclass(frozen=True)
 class AttachRing(Message):
-    """Give a stream its ring; the memory and the wake pipe come beside it."""
+    """Sends a stream its ring; the memory and the wake pipe come beside it."""
 
     id: int
 
@@ -153,7 +153,7 @@ class FromOutput(Message):
 
 @dataclass(frozen=True)
 class StreamReport(Message):
-    """Tell what a stream has done so far."""
+    """What a stream has done so far."""
 
     id: int
     numbers: dict[str, Any]

@@ -89,7 +89,7 @@ class Ring:
         self.words[_WORD_MAGIC] = _MAGIC
 
     def close(self) -> None:
-        """Give memory and descriptors back. Idempotent."""
+        """Release memory and descriptors. Idempotent."""
         if self.memory_fd < 0:
             return
         self.words.release()
@@ -131,7 +131,7 @@ class RingWriter:
 
     @property
     def next_number(self) -> int:
-        """Tell the number of the frame to be written next."""
+        """The number of the frame to be written next."""
         return self._number
 
     @property
@@ -194,7 +194,7 @@ class RingWriter:
         return number
 
     def close(self) -> None:
-        """Give the ring back."""
+        """Release the ring."""
         self._views.clear()
         self.ring.close()
 
@@ -246,7 +246,7 @@ class RingFrame:
 
     @property
     def stride(self) -> int:
-        """Tell the bytes from one row to the next."""
+        """The bytes from one row to the next."""
         return self.width * self.pixel_format.bytes_per_pixel
 
 
@@ -290,7 +290,7 @@ class RingReader:
                 pass
 
     def latest_number(self) -> int:
-        """Tell the number of the newest frame, 0 if there was none."""
+        """The number of the newest frame, 0 if there was none."""
         return self._words[_WORD_LATEST] >> 8
 
     def take(self) -> RingFrame | None:
@@ -334,7 +334,7 @@ class RingReader:
 
     @property
     def shown_number(self) -> int:
-        """Tell the number of the newest frame that this or an earlier reader has shown."""
+        """The number of the newest frame that this or an earlier reader has shown."""
         return self._words[_WORD_SHOWN]
 
     def note_shown(self, number: int) -> None:
@@ -351,12 +351,12 @@ class RingReader:
         self._words[_WORD_BUSY] = 0
 
     def set_wanted(self, wanted: bool, least_interval_ns: int = 0) -> None:  # noqa: FBT001
-        """Tell the writer whether frames are wanted, and how far apart."""
+        """Set, for the writer, whether frames are wanted, and how far apart."""
         self._words[_WORD_INTERVAL] = least_interval_ns
         self._words[_WORD_WANTED] = int(wanted)
 
     def close(self) -> None:
-        """Give memory and descriptors back. Idempotent."""
+        """Release memory and descriptors. Idempotent."""
         if self._memory_fd < 0:
             return
         self.set_wanted(False)

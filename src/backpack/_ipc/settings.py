@@ -90,7 +90,7 @@ class StreamSettings:
         self._set("linger_seconds", linger)
 
     def _set(self, name: str, value: float) -> None:
-        """Keep a value as Python's own type: numpy's do not cross the border as JSON."""
+        """Keep a value as Python's own type: numpy's cannot be sent as JSON."""
         object.__setattr__(self, name, value)
 
     @property

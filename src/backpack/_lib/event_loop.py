@@ -25,7 +25,7 @@ class Loop:
     Sleep until a command, a descriptor or a time comes; then do what is due.
 
     Its thread starts with the first command and ends when there is nothing
-    more to do. A command that fails is logged: one tenant's fault must not
+    more to do. A command that fails is logged: one caller's fault must not
     take the streams of the others.
 
     Args:

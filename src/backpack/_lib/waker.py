@@ -34,7 +34,7 @@ class Waker:
             os.read(self.fd, 4096)
 
     def close(self) -> None:
-        """Give the descriptors back. Idempotent."""
+        """Close the descriptors. Idempotent."""
         with self._lock:
             if self._write_fd >= 0:
                 os.close(self.fd)

@@ -18,7 +18,7 @@ class AccessUnit:
             increasing within a stream.
         wall_ns: Capture time since the epoch, nanoseconds.
         number: The number of the put frame. A repeat carries the number of
-            the frame that it repeats, the waiting card has 0.
+            the frame that it repeats, the placeholder has 0.
         repeat: Whether this picture was made for viewers while the
             application was silent. Such a picture belongs into no recording.
         epoch: Grows by one each time the wall clock has stepped.

@@ -28,7 +28,7 @@ class Subscriber(Protocol):
 
     Attributes:
         takes_repeats: Whether it wants pictures that were only made for
-            viewers (a silent application's last frame, the waiting card).
+            viewers (a silent application's last frame, the placeholder).
 
     """
 
@@ -43,7 +43,7 @@ class Subscriber(Protocol):
         """
 
     def on_lost(self, error: Exception) -> None:
-        """Hear, on the encoder's streaming thread, that the hub has let this subscriber go."""
+        """Called on the encoder's streaming thread when the hub has let this subscriber go."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Hub:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """
-        Give a subscriber a place; ask for a picture at once, and for a key frame.
+        Add a subscriber; ask for a picture at once, and for a key frame.
 
         Its first unit will be a key frame. Attaching it again does nothing.
         """
@@ -209,10 +209,10 @@ class Hub:
             return self._next_key_request_ns()
 
     def take_new_viewer(self) -> bool:
-        """Answer once whether a newcomer waits: repeat the last picture, or the card, now."""
+        """Return, once, whether a new viewer waits for a picture: repeat the last one now."""
         with self._lock:
-            newcomer, self._new_viewer = self._new_viewer, False
-            return newcomer
+            new_viewer, self._new_viewer = self._new_viewer, False
+            return new_viewer
 
     def wanted(self, now_ns: int) -> bool:
         """Decide whether encoding is worth it: someone is here, or left a moment ago."""

@@ -31,7 +31,7 @@ def split_annex_b(data: bytes) -> Iterator[bytes]:
 
 
 def nal_type(unit: bytes) -> int:
-    """Tell a NAL unit's type."""
+    """Return a NAL unit's type."""
     return unit[0] & 0x1F
 
 

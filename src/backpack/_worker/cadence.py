@@ -12,7 +12,7 @@ REPEAT_NS = _SECOND_NS
 GREETING_NS = 3 * _SECOND_NS // 2
 GREETING_STEP_NS = _SECOND_NS // 20
 """
-A newcomer to a silent application gets pictures so far apart for so long. Players
+A new viewer to a silent application gets pictures so far apart for so long. Players
 show nothing before they have seen some: ffmpeg waits for about twenty, which
 took it half a minute at one a second; rtspsrc for two packets.
 """
@@ -37,7 +37,7 @@ class Cadence:
     Turn frames that come when they like into pictures that viewers can rely on.
 
     A new frame is encoded at once. While there is none the last picture, or
-    the waiting card, is repeated once a second; for a newcomer at once, and
+    the placeholder, is repeated once a second; for a new viewer at once, and
     quickly for a moment.
 
     Reads no clock, holds no frame: the intake thread tells it the time. Times
@@ -48,7 +48,7 @@ class Cadence:
         # When the encoder last got a picture. None: not since it was started.
         self._last_ns: int | None = None
         self._last_key_ns = 0
-        # Until when the last newcomer is greeted.
+        # Until when the last new viewer is greeted.
         self._greet_until_ns = 0
         # The last picture was a repeat, and some output never saw it.
         self._after_repeat = False
@@ -59,7 +59,7 @@ class Cadence:
         self._last_ns = None
 
     def decide(
-        self, now_ns: int, *, fresh: bool, newcomer: bool, key_due_ns: int | None = None
+        self, now_ns: int, *, fresh: bool, new_viewer: bool, key_due_ns: int | None = None
     ) -> Action:
         """
         Return what the encoder of a watched stream gets.
@@ -67,16 +67,16 @@ class Cadence:
         Args:
             now_ns: The time.
             fresh: Whether a frame has come that was not encoded yet.
-            newcomer: Whether somebody waits for a picture.
+            new_viewer: Whether somebody waits for a picture.
             key_due_ns: When a key frame that was asked for may be made.
 
         """
-        if newcomer:
+        if new_viewer:
             self._greet_until_ns = now_ns + GREETING_NS
         if fresh:
             return Action.FRAME
         wake_ns = self.wake_at(key_due_ns)
-        if newcomer or wake_ns is None or now_ns >= wake_ns:
+        if new_viewer or wake_ns is None or now_ns >= wake_ns:
             return Action.REPEAT
         return Action.NOTHING
 

@@ -48,7 +48,7 @@ class EncoderChoice:
         self._passed_over = passed_over
         self._on_ready = on_ready
         self._patience = Backoff(5.0, 60.0)
-        # What is tried for: until a frame or the card says so, the size that
+        # What is tried for: until a frame or the placeholder says so, the size that
         # was asked for, or a guess.
         self._size = settings.video_size()
         self._is_sure = settings.width is not None and settings.height is not None
@@ -71,7 +71,7 @@ class EncoderChoice:
 
     def fit(self, width: int, height: int) -> None:
         """
-        Learn the size of the video, and choose again if it makes a difference.
+        Note the size of the video, and choose again if it makes a difference.
 
         Hardware has limits of size; a viewer must not be the first to meet them.
         """
@@ -83,7 +83,7 @@ class EncoderChoice:
             self._choose()
 
     def note_size(self, size: tuple[int, int]) -> None:
-        """Learn the size of the video, for the next choice."""
+        """Note the size of the video, for the next choice."""
         self._size, self._is_sure = size, True
 
     def replace(self, failure: EncoderError) -> None:

@@ -1,4 +1,4 @@
-"""Give the encoder of a stream what it gets next: a frame, a repeat, or the card."""
+"""Give the encoder of a stream what it gets next: a frame, a repeat, or the placeholder."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Feeder:
             frame that has gone to the hub.
         on_stats_changed: Called when the numbers are worth telling.
         last_size: Width and height of the application's last frame before this
-            stream was opened, for the card: who comes before the first frame
+            stream was opened, for the placeholder: who comes before the first frame
             then sees no other size than later. None: there was none.
 
     """
@@ -84,7 +84,7 @@ class Feeder:
         self.redaction = Redaction()
         self._cadence = Cadence()
         self._times = PictureTimes()
-        # A key frame, or a newcomer's picture, that was asked for and is still
+        # A key frame, or a new viewer's picture, that was asked for and is still
         # to be made: the picture that was to be it was torn.
         self._owes_key = False
         self._owes_picture = False
@@ -112,7 +112,7 @@ class Feeder:
 
     def feed(self, ring: RingReader | None) -> None:
         """
-        Give the encoder what it gets now, if anything.
+        Pass the encoder what it gets now, if anything.
 
         Raises:
             EncoderError: It does not start.
@@ -172,7 +172,7 @@ class Feeder:
         return self._cadence.decide(
             now_ns,
             fresh=fresh,
-            newcomer=self._owes_picture,
+            new_viewer=self._owes_picture,
             key_due_ns=self._hub.next_key_request_ns,
         )
 
@@ -183,7 +183,7 @@ class Feeder:
             self._counts["replaced"] += replaced
 
     def _encode_repeat(self, ring: RingReader | None, frame: RingFrame | None, now_ns: int) -> None:
-        """Show the last put frame again, or the card where there is none."""
+        """Show the last put frame again, or the placeholder where there is none."""
         wall_now_ns = time.time_ns()
         tag = self._times.of_repeat(now_ns, wall_now_ns)
         encoder = self._encoder
@@ -205,7 +205,7 @@ class Feeder:
             size = self._settings.video_size(frame.width, frame.height)
             self._choice.note_size(size)
             if self._shows_card:
-                # Also where the size is the same: an encoder that went on from the card put out
+                # Also where the size is the same: one that went on from the placeholder put out
                 # the first frames as plain gray, once in four starts (x264, with KVS alone).
                 self.close_encoder()
             self._use_size(size)
@@ -268,7 +268,7 @@ class Feeder:
     # --- the encoder -----------------------------------------------------------
 
     def _use_size(self, size: tuple[int, int]) -> None:
-        """Fix the size of the video; the card may have had another one."""
+        """Fix the size of the video; the placeholder may have had another one."""
         if size != self._size:
             self.close_encoder()
             self._size = size
@@ -293,7 +293,7 @@ class Feeder:
         return encoder
 
     def _on_picture(self, encoded: EncodedPicture) -> None:
-        """Give an encoded picture to the outputs. On GStreamer's thread."""
+        """Pass an encoded picture to the outputs. On GStreamer's thread."""
         tag = self._tags.take(encoded.pts_ns)
         if tag is None:
             logger.debug("A picture came out of the encoder that did not go in.")

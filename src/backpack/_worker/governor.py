@@ -29,7 +29,7 @@ _LEAST_SAMPLE_NS = 5_000_000
 
 class Governor:
     """
-    Give way to an application that saturates the machine.
+    Takes fewer frames where the application saturates the machine.
 
     Low priority alone keeps the encoder from taking a core; but what it takes
     it takes from the application, for pictures that come late anyway. So when

@@ -37,16 +37,16 @@ class LogHandler(logging.Handler):
         super().__init__()
         self._channel = channel
         self._stderr = stderr
-        self._is_orphaned = False
+        self._app_has_gone = False
 
     def on_app_exit(self) -> None:
         """Called when the application has gone. Idempotent."""
-        self._is_orphaned = True
+        self._app_has_gone = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record, or write it; whoever should read it may have gone, too."""
         text = self.format(record)
-        if not self._is_orphaned:
+        if not self._app_has_gone:
             with contextlib.suppress(ChannelClosed, ValueError):
                 self._channel.send(Log(record.levelno, record.name, text[:_LONGEST_TEXT]))
         elif record.levelno >= logging.WARNING and self._stderr is not None:

@@ -34,7 +34,7 @@ HANG_SECONDS = 2.0
 
 def main(arguments: Sequence[str]) -> int:
     """
-    Be the streaming process.
+    Run the streaming process.
 
     Args:
         arguments: The numbers of the descriptors of our ends of the channel and
@@ -63,11 +63,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         # Only now: what is missing is told to the application.
         from backpack._gst.gi import gstreamer_version  # noqa: PLC0415
-        from backpack._worker.pulse import Pulse, continue_when_orphaned  # noqa: PLC0415
+        from backpack._worker.pulse import Pulse, continue_after_app_exit  # noqa: PLC0415
         from backpack._worker.worker import Worker  # noqa: PLC0415
 
-        continue_when_orphaned()
-        pulse = Pulse(pulse_sock, parent_pid, on_orphaned=handler.on_app_exit)
+        continue_after_app_exit()
+        pulse = Pulse(pulse_sock, parent_pid, on_app_exit=handler.on_app_exit)
         pulse.start()
     except (BackpackError, ImportError, OSError, RuntimeError, MemoryError) as error:
         missing = _explain(error)
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         _set_alarm(seconds)
         pulse.note_end()
 
-    Worker(channel, on_ending=on_ending, on_orphaned=handler.on_app_exit).run()
+    Worker(channel, on_ending=on_ending, on_app_exit=handler.on_app_exit).run()
     pulse.close()
     channel.close()
     logging.shutdown()

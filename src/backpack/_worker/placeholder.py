@@ -1,4 +1,4 @@
-"""Draw the card that viewers see before there is a frame."""
+"""Draw the placeholder that viewers see before there is a frame."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Placeholder:
 
     @property
     def picture(self) -> Picture:
-        """The card's pixels, valid as long as the card is."""
+        """The card's pixels, valid as long as the placeholder is."""
         address, _ = self._pixels.buffer_info()
         return Picture(address, self._width, self._width, self._height, PixelFormat.GRAY)
 

@@ -19,7 +19,7 @@ _RESET_ON_FORK = getattr(os, "SCHED_RESET_ON_FORK", 0)
 
 def step_behind() -> None:
     """
-    Give this process a low priority, in the application's own session.
+    Set a low priority for this process, in the application's own session.
 
     Beware of autogroups: a process in a session of its own is scheduled as a
     group of its own, and nice then counts for nothing against the application

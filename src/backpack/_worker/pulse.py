@@ -29,7 +29,7 @@ _MOST = 255
 _PR_SET_PDEATHSIG = 1
 
 
-def continue_when_orphaned() -> None:
+def continue_after_app_exit() -> None:
     """
     Have the kernel continue this process when the application dies while we are stopped.
 
@@ -64,7 +64,7 @@ class Pulse:
     Args:
         sock: To the application, which sends a byte a ping. Owned from now on.
         parent_pid: The application's process id.
-        on_orphaned: Called once the application has gone. On our thread.
+        on_app_exit: Called once the application has gone. On our thread.
         turn: Has the main loop call something at its next turn.
         kill: Ends this process.
 
@@ -75,7 +75,7 @@ class Pulse:
         sock: socket.socket,
         parent_pid: int,
         *,
-        on_orphaned: Callable[[], None],
+        on_app_exit: Callable[[], None],
         turn: Callable[[Callable[[], None]], None] = next_turn,
         kill: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGKILL),
     ) -> None:
@@ -83,7 +83,7 @@ class Pulse:
         self._sock = sock
         self._parent_pid = parent_pid
         self._turn = turn
-        self._on_orphaned = on_orphaned
+        self._on_app_exit = on_app_exit
         self._kill = kill
         self._waker = Waker()
         self._has_turned = threading.Event()
@@ -161,7 +161,7 @@ class Pulse:
 
     def _outlive(self) -> None:
         """Wait for the end that the main loop begins, or end it all."""
-        self._on_orphaned()
+        self._on_app_exit()
         if not self._is_ending.wait(GRACE_SECONDS):
             logger.error(
                 "The application has gone, and the streaming process has been held up by one "

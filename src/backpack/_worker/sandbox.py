@@ -109,7 +109,7 @@ def is_wanted(environ: Mapping[str, str] = os.environ) -> bool:
 
 def lock_down() -> None:
     """
-    Give up, for good and for whatever is started from here, what is not needed.
+    Drop, for good and for whatever is started from here, what is not needed.
 
     Called before there is a second thread: each step holds for the calling thread and
     those that it starts. What this kernel does not have is left out.

@@ -127,7 +127,7 @@ class WorkerServers:
     def _fail(
         self, order: OpenServer, error: BackpackError, on_open: _OnOpen, on_failed: _OnFailed
     ) -> None:
-        """Tell why a server cannot be opened, and try again later."""
+        """Report why a server cannot be opened, and try again later."""
         self._pending.pop(order.id, None)
         on_failed(order.id, error)
         if order.id not in self._servers:

@@ -100,7 +100,7 @@ class WorkerStream:
         return StreamSource(self._intake.hub, self.numbers, self._intake.snapshot, peer)
 
     def refuse(self, error: Exception) -> None:
-        """Tell the application why the stream cannot be opened, and end it."""
+        """Report to the application why the stream cannot be opened, and end it."""
         self._fail(as_failure(error))
         if self._enter(StreamEvent.REFUSED):
             self._drain(0.0)
@@ -204,7 +204,7 @@ class WorkerStream:
     # --- the end ----------------------------------------------------------------
 
     def on_app_exit(self) -> None:
-        """Tell the outputs that the application has gone."""
+        """Pass on to the outputs that the application has gone."""
         for output in self._outputs:
             output.on_app_exit()
 

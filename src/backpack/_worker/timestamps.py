@@ -21,7 +21,7 @@ class Tag:
         pts_ns: Its time on the monotonic clock; strictly increasing.
         mono_ns: The monotonic time that ``wall_ns`` belongs to.
         wall_ns: Its time since the epoch.
-        number: The number of the put frame that it shows; 0 for the card.
+        number: The number of the put frame that it shows; 0 for the placeholder.
         repeat: Whether it was made by us for viewers.
         epoch: Grows when the wall clock stepped.
 
@@ -37,7 +37,7 @@ class Tag:
 
 class PictureTimes:
     """
-    Give put frames their own times, and repeats times that go on from there.
+    Times of frames: put frames have their own, repeats go on from there.
 
     A repeat is as late as its frame was: a viewer's clock does not jump when
     the application falls silent or comes back. Reads no clock. Intake's thread.
@@ -81,7 +81,7 @@ class PictureTimes:
         return Tag(pts_ns, pts_ns, wall_now_ns, frame.number, repeat=True, epoch=frame.epoch)
 
     def of_repeat(self, now_ns: int, wall_now_ns: int) -> Tag:
-        """Tag the last picture shown again, or the card where there was none."""
+        """Tag the last picture shown again, or the placeholder where there was none."""
         pts_ns = self._repeat_ns(now_ns)
         wall_ns = self._wall_ns + pts_ns - self._mono_ns if self._mono_ns else wall_now_ns
         return Tag(pts_ns, pts_ns, wall_ns, self._number, repeat=True, epoch=self._epoch)

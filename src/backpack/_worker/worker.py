@@ -57,7 +57,7 @@ class Worker:
         channel: Our end of the control channel.
         on_ending: Called when the end begins, and when it is to take longer:
             with the seconds after which whatever hangs is not waited for.
-        on_orphaned: Called when the application has gone without a goodbye.
+        on_app_exit: Called when the application has gone without closing what it had open.
 
     """
 
@@ -66,11 +66,11 @@ class Worker:
         channel: Channel,
         *,
         on_ending: Callable[[float], None],
-        on_orphaned: Callable[[], None],
+        on_app_exit: Callable[[], None],
     ) -> None:
         self._channel = channel
         self._on_ending = on_ending
-        self._on_orphaned = on_orphaned
+        self._on_app_exit = on_app_exit
         self._is_ending = False
         # Whether an output delivers meanwhile, which may take longer.
         self._is_flushing = False
@@ -94,21 +94,21 @@ class Worker:
         }
 
     def run(self) -> None:
-        """Serve until the application says goodbye, or has gone, and all is delivered."""
+        """Serve until the application ends it, or has gone, and all is delivered."""
         watch(self._channel.fileno(), self._on_readable)
         self._loop.run()
 
-    def _end(self, *, orphaned: bool) -> None:
+    def _end(self, *, app_has_gone: bool) -> None:
         """Begin to end. Idempotent."""
-        if orphaned:
-            self._on_orphaned()
+        if app_has_gone:
+            self._on_app_exit()
             for stream in self._streams.values():
                 stream.on_app_exit()
         if self._is_ending:
             return
         self._is_ending = True
         self._on_ending(FLUSH_SECONDS)
-        longest_seconds = LONGEST_FLUSH_SECONDS if orphaned else 0.0
+        longest_seconds = LONGEST_FLUSH_SECONDS if app_has_gone else 0.0
         for stream in list(self._streams.values()):
             stream.close(_LAST_FRAME_SECONDS, FLUSH_SECONDS, longest_seconds=longest_seconds)
         self._end_when_empty()
@@ -123,7 +123,7 @@ class Worker:
         try:
             messages = self._channel.receive()
         except ChannelClosed:
-            self._end(orphaned=True)
+            self._end(app_has_gone=True)
             return GLib.SOURCE_REMOVE
         for message, fds in messages:
             handler = self._handlers.get(type(message))
@@ -182,7 +182,7 @@ class Worker:
         try:
             fd = os.pidfd_open(pid)
         except ProcessLookupError:
-            self._end(orphaned=True)
+            self._end(app_has_gone=True)
             return
         except OSError:
             return
@@ -190,11 +190,11 @@ class Worker:
 
     def _on_parent_gone(self, fd: int, _condition: GLib.IOCondition) -> bool:
         os.close(fd)
-        self._end(orphaned=True)
+        self._end(app_has_gone=True)
         return GLib.SOURCE_REMOVE
 
     def _on_shutdown(self, _message: Shutdown, _: list[int]) -> None:
-        self._end(orphaned=False)
+        self._end(app_has_gone=False)
 
     def _on_open_server(self, order: OpenServer, _: list[int]) -> None:
         self._servers.open(order, self._on_server_open, self._on_failed)

@@ -176,7 +176,7 @@ def test_an_encoder_that_reorders_fails_its_trial() -> None:
 
 
 def test_an_encoder_that_ignores_requests_fails_its_trial() -> None:
-    """Without key frames on demand a newcomer would see nothing."""
+    """Without key frames on demand a new viewer would see nothing."""
     spec = find_spec("x264enc")
     assert spec is not None
     deaf = replace(spec, settings=(*spec.settings, ("min-force-key-unit-interval", 10**12)))

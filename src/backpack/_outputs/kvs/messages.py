@@ -1,5 +1,5 @@
 """
-Say what the two ends of a KVS output write to each other across the border.
+Say what the two ends of a KVS output write to each other between the processes.
 
 The streaming process talks to AWS and has no key; the application has the key
 and talks to nobody. So the one asks for signatures, and the other for calls.

@@ -211,7 +211,7 @@ class KVSOutput:
         """Return its address; `playback_url` gives one that a browser can open."""
         return [f"kvs://{self.settings.region}/{self.settings.stream_name}"]
 
-    # --- what a correspondent does ---------------------------------------------
+    # --- messages ----------------------------------------------------------------
 
     def connect(self, say: Callable[[dict[str, Any]], None]) -> None:
         """Take the line to the other end."""

@@ -167,6 +167,6 @@ class RTSPServer(ListeningServer, OldNames):
         return replace(super()._open_message(remote_id), launches=dict(self._launches))
 
     def _send_launches(self) -> None:
-        """Tell a running server its pipelines; it knows the ones it has."""
+        """Send a running server its pipelines; it knows the ones it has."""
         if self._is_open:
             self._remote.send(self._open_message(self.id))

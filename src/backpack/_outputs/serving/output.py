@@ -49,7 +49,7 @@ class ServedOutput:
         )
 
     def release(self) -> None:
-        """Give the path back, and stop the server where nobody needs it."""
+        """Release the path, and stop the server where nobody needs it."""
         self.server._release(self.path, stop=self._starts_server)  # noqa: SLF001
 
     @property

@@ -194,7 +194,7 @@ class ListeningServer:
     # --- for outputs -----------------------------------------------------------
 
     def _claim(self, path: str, owner: object) -> None:
-        """Give a path to somebody; two streams cannot share one."""
+        """Reserve a path; two streams cannot share one."""
         with self._life:
             if self._paths.get(path, owner) is not owner:
                 raise self._taken(path)

@@ -1,4 +1,4 @@
-"""Carry the settings of a server over the border, and show them without their secrets."""
+"""Carry the settings of a server between the processes, and show them without their secrets."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def from_plain(
 
     Args:
         settings_class: Whose settings they are.
-        plain: What came over the border.
+        plain: What the application sent.
         server: What the server is called in the error.
 
     Raises:

@@ -150,7 +150,7 @@ class LibyuvConverter:
         self._scratch: dict[str, ctypes.Array[ctypes.c_char]] = {}
 
     def layout(self, picture: Picture) -> Layout:  # noqa: ARG002 - the size is the stream's own
-        """Tell the size and format of the stream: it is the same for all pictures."""
+        """The size and format of the stream, the same for all pictures."""
         return self._layout
 
     def fill(self, picture: Picture, address: int) -> None:

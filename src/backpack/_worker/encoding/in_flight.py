@@ -64,7 +64,7 @@ class Inside:
         return time_ns
 
     def stalled_for(self, now: float) -> float:
-        """Tell for how long a picture has been inside that should have come out."""
+        """Return for how long a picture has been inside that should have come out."""
         if len(self._pictures) <= self._delay:
             return 0.0
         return now - self._pictures[0][1]

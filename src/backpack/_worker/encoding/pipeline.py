@@ -215,7 +215,7 @@ class EncoderPipeline:
 
     def tell_rate(self, bitrate_kbps: float, true_fps: float) -> None:
         """
-        Tell the encoder how many bits to spend, while it plays too.
+        Set how many bits the encoder may spend, while it plays, too.
 
         It allots bits by the nominal rate. At a third of that rate three
         times as many make the same stream.

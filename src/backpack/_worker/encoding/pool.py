@@ -38,5 +38,5 @@ class PicturePool:
         return buffer if result == Gst.FlowReturn.OK else None
 
     def close(self) -> None:
-        """Give the memory back once the last buffer has returned."""
+        """Release the memory once the last buffer has returned."""
         self._pool.set_active(False)

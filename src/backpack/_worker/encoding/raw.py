@@ -39,7 +39,7 @@ class RawConverter:
         self._framerate = framerate
 
     def layout(self, picture: Picture) -> Layout:
-        """Tell the picture's own size and format."""
+        """The picture's own size and format."""
         width, height = self._shown(picture)
         return Layout(
             f"video/x-raw,{_FORMATS[picture.pixel_format]},width={width},height={height},"

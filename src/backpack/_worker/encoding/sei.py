@@ -8,7 +8,7 @@ SEI_UUID: Final = bytes.fromhex("412466203f8152c391816bdb597cc2f0")
 """Says that what follows is ours: 41246620-3f81-52c3-9181-6bdb597cc2f0 (docs/rtsp.md)."""
 
 REPEAT: Final = b'{"repeat":true}'
-"""The picture shows a frame again, or the waiting card: it was made for viewers."""
+"""The picture shows a frame again, or the placeholder: it was made for viewers."""
 
 _START: Final = b"\x00\x00\x01"
 _SLICES: Final = (1, 5)

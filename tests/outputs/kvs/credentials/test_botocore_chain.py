@@ -80,11 +80,11 @@ def test_a_profile_that_wants_a_code_asks_nobody(
     if given is None:
         monkeypatch.setenv("AWS_PROFILE", "door")
     elif given == "botocore":
-        session = botocore.session.AwsSession(profile="door")
+        session = botocore.session.Session(profile="door")
     else:
         session = SimpleNamespace(
             profile_name="door",
-            get_credentials=botocore.session.AwsSession(profile="door").get_credentials,
+            get_credentials=botocore.session.Session(profile="door").get_credentials,
         )
     with pytest.raises(CredentialsError, match=r"wants a code \(MFA\)"):
         Chain(session).get()
@@ -170,7 +170,7 @@ def test_nothing_is_found() -> None:
 
 def test_a_session_of_botocores_is_used() -> None:
     """Its own credentials, whatever the environment says."""
-    session = botocore.session.AwsSession()
+    session = botocore.session.Session()
     session.set_credentials("AKIAGIVEN", SECRET)
     write_shared(aws_access_key_id="AKIA1", aws_secret_access_key=SECRET)
     chain = Chain(session)
@@ -184,7 +184,7 @@ class Boto3Session:
     """What a session of boto3 is to us: it asks the one of botocore that it holds."""
 
     def __init__(self) -> None:
-        self._session = botocore.session.AwsSession()
+        self._session = botocore.session.Session()
 
     def get_credentials(self) -> Any:
         """Give what it finds."""
@@ -234,7 +234,7 @@ def test_a_role_is_assumed_and_nothing_of_it_is_logged(
         assert TOKEN not in caplog.text
 
         # The test would see it: another thread of the application logs what it always did.
-        session = botocore.session.AwsSession()
+        session = botocore.session.Session()
         session.get_credentials().get_frozen_credentials()
         assert TOKEN in caplog.text
 

@@ -29,7 +29,7 @@ class Watched:
 
     def __init__(self, clock: Clock, *script: Credentials | Exception | threading.Event) -> None:
         self.handler = Scripted(*script)
-        self.cache = self.handler.cache
+        self.cache = self.handler.credentials_cache
         self.clock = clock
         self.done = threading.Semaphore(0)
         self.cache.attach(self.done.release)
@@ -214,10 +214,10 @@ def test_a_handler_that_gives_something_else_is_a_failure(
     """The error says what it gave, not what is in it."""
     handler = Wrong(wrong)
     done = threading.Event()
-    handler.cache.attach(done.set)
-    refresh_if_due(handler.cache, clock)
+    handler.credentials_cache.attach(done.set)
+    refresh_if_due(handler.credentials_cache, clock)
     assert done.wait(PATIENCE)
-    standing = refresh_if_due(handler.cache, clock)
+    standing = refresh_if_due(handler.credentials_cache, clock)
 
     assert says in standing.trouble
     assert SECRET not in standing.trouble
@@ -235,11 +235,13 @@ def test_what_boto3_gives_is_taken(clock: Clock) -> None:
     for given in (lasting, lasting.get_frozen_credentials(), renewable):
         handler = Wrong(given)
         done = threading.Event()
-        handler.cache.attach(done.set)
+        handler.credentials_cache.attach(done.set)
         now = time.time()
-        handler.cache.refresh_if_due(wall=now, now=clock.now())
+        handler.credentials_cache.refresh_if_due(wall=now, now=clock.now())
         assert done.wait(PATIENCE)
-        taken.append(handler.cache.refresh_if_due(wall=now, now=clock.now()).credentials)
+        taken.append(
+            handler.credentials_cache.refresh_if_due(wall=now, now=clock.now()).credentials
+        )
 
     assert [one and one.access_key for one in taken] == ["AKIA1", "AKIA1", "ASIA2"]
     assert [one and one.source for one in taken] == ["theirs", "", "sts"]
@@ -295,9 +297,11 @@ def test_those_who_share_a_handler_share_its_credentials(clock: Clock) -> None:
     handler = Scripted(gate, made())
     woken = [threading.Event() for _ in range(8)]
     for one in woken:
-        handler.cache.attach(one.set)
+        handler.credentials_cache.attach(one.set)
     threads = [
-        threading.Thread(target=refresh_if_due, args=(handler.cache, clock), kwargs={"renew": True})
+        threading.Thread(
+            target=refresh_if_due, args=(handler.credentials_cache, clock), kwargs={"renew": True}
+        )
         for _ in woken
     ]
     for thread in threads:
@@ -307,7 +311,7 @@ def test_those_who_share_a_handler_share_its_credentials(clock: Clock) -> None:
     gate.set()
 
     assert all(one.wait(PATIENCE) for one in woken)
-    assert refresh_if_due(handler.cache, clock).credentials == made()
+    assert refresh_if_due(handler.credentials_cache, clock).credentials == made()
     assert handler.calls == 1
 
 

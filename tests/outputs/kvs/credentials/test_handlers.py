@@ -82,7 +82,7 @@ def test_half_of_a_pair_is_refused(handler: Any, options: dict[str, str], says: 
 def test_keys_and_a_session_are_refused() -> None:
     """One of them would be ignored."""
     with pytest.raises(SettingsError, match="either"):
-        KVSCredentialsHandler("AKIA1", SECRET, session=botocore.session.AwsSession())
+        KVSCredentialsHandler("AKIA1", SECRET, session=botocore.session.Session())
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_whole_chain_is_the_default(handler: Any, container: Container) -> N
 
 def test_a_session_is_taken() -> None:
     """Whatever it finds."""
-    session = botocore.session.AwsSession()
+    session = botocore.session.Session()
     session.set_credentials("AKIAGIVEN", SECRET, TOKEN)
     found = KVSFileCredentialsHandler(session=session).get_credentials()
 

@@ -384,7 +384,11 @@ def test_no_secret_is_told_anywhere(
         signer.sign(REQUEST, renew=True, then=answers)
         shown.append(repr(answers.next()))
         shown += [repr(signer), repr(handler), repr(signer.numbers()), repr(vars(handler))]
-        shown += [repr(vars(signer)), repr(vars(handler.keeper)), repr(vars(signer._file))]
+        shown += [
+            repr(vars(signer)),
+            repr(vars(handler.credentials_cache)),
+            repr(vars(signer._file)),
+        ]
 
     assert signer.numbers()["credentials_renewed"] >= 1
     assert "botocore" not in caplog.text

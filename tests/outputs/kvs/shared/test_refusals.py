@@ -23,7 +23,7 @@ PUT, DESCRIBE, CREATE = (
 
 
 @pytest.mark.parametrize(
-    ("operation", "status", "error", "course"),
+    ("operation", "status", "error", "next_step"),
     [
         (PUT, 400, "ClientLimitExceeded", NextStep.AGAIN),
         (PUT, 400, "ConnectionLimitExceeded", NextStep.AGAIN),
@@ -47,10 +47,10 @@ PUT, DESCRIBE, CREATE = (
     ],
 )
 def test_each_refusal_has_its_course(
-    operation: Operation, status: int, error: str, course: NextStep
+    operation: Operation, status: int, error: str, next_step: NextStep
 ) -> None:
     """By its name first: AWS throttles with 400."""
-    assert judge(operation, status, error).course is course
+    assert judge(operation, status, error).next_step is next_step
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_credentials_that_have_run_out_are_said_to_be_renewed_only_where_they_ar
 
     assert words in found.sentence
     assert not_said not in found.sentence
-    assert found.course is NextStep.RENEW
+    assert found.next_step is NextStep.RENEW
 
 
 @pytest.mark.parametrize(

@@ -131,8 +131,8 @@ class Rig:
     def close(self) -> None:
         """Close the upload, and wait for what the streaming process does not wait for."""
         self.upload.close()
-        if self.upload._driver is not None:
-            self.upload._driver.join()
+        if self.upload._uploader is not None:
+            self.upload._uploader.join()
 
     @property
     def stream(self) -> Stream:

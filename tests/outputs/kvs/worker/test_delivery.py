@@ -314,8 +314,8 @@ def test_a_slow_reader_fills_no_memory(server: KVSServer, rig: Rig) -> None:
 
     def unsent() -> int:
         # The thread makes them first of all.
-        duties = getattr(rig.upload._driver, "_duties", None)
-        exchange = None if duties is None else duties._exchange
+        executor = getattr(rig.upload._uploader, "_executor", None)
+        exchange = None if executor is None else executor._exchange
         return 0 if exchange is None else len(exchange.connection._unsent)
 
     while rig.numbers()["frames_persisted"] < 90:

@@ -60,8 +60,8 @@ def test_a_stop_ends_in_time_though_the_line_is_blocked(server: KVSServer, rig: 
 
 def blocked(rig: Rig) -> bool:
     """Tell whether the kernel takes no more."""
-    running = rig.upload._driver
-    exchange = running._duties._exchange if running is not None else None
+    running = rig.upload._uploader
+    exchange = running._executor._exchange if running is not None else None
     return exchange is not None and exchange.connection.blocked
 
 
@@ -123,9 +123,9 @@ def test_without_a_good_spare_head_the_end_says_what_was_lost(
 
 def spare_is_there(rig: Rig) -> None:
     """Wait until the spare head is."""
-    running = rig.upload._driver
+    running = rig.upload._uploader
     assert running is not None
-    wait_for(lambda: running._duties._signatures._spare is not None)
+    wait_for(lambda: running._executor._signatures._spare is not None)
 
 
 def test_pushing_never_waits_and_skips_to_a_key_frame(server: KVSServer) -> None:
@@ -186,7 +186,7 @@ def test_frames_are_gathered_and_a_key_frame_waits_for_nobody(
 
 def sleeps(rig: Rig) -> bool:
     """Tell whether the thread sleeps: awake, it would take what comes."""
-    running = rig.upload._driver
+    running = rig.upload._uploader
     return running is not None and running._reactor._asleep
 
 
@@ -379,7 +379,7 @@ def test_a_mistake_in_here_is_told_and_ends_it(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The thread does not die silently, and leaves nothing open."""
-    monkeypatch.setattr(rig.upload._driver, "_take_units", lambda _now: 1 / 0)
+    monkeypatch.setattr(rig.upload._uploader, "_take_units", lambda _now: 1 / 0)
     rig.frames(1, 1)
     wait_for(lambda: rig.upload.failed)
 

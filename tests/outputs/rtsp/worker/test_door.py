@@ -81,13 +81,13 @@ def test_who_leaves_without_a_word_frees_its_place(
     """At once, and not when its session has run out."""
     serving = rig.serve(max_viewers=1)
     serving.mount("/cam", stream.hub)
-    sessions = serving.server._sessions
-    assert sessions is not None
+    monitor = serving.server._monitor
+    assert monitor is not None
     for _ in range(2):
         with RawClient(serving.url()) as viewer:
             assert viewer.play(transport).status == 200
         # 25 s are announced.
-        until(lambda: not sessions._pool.get_n_sessions(), timeout=15)
+        until(lambda: not monitor._pool.get_n_sessions(), timeout=15)
 
 
 def test_one_connection_has_few_sessions(rig: Rig, stream: NumberedStream) -> None:
@@ -100,9 +100,9 @@ def test_one_connection_has_few_sessions(rig: Rig, stream: NumberedStream) -> No
             client.session = None
             answer = client.ask("SETUP", f"{client.url}/stream=0", Transport=transport)
             assert answer.status == status
-    sessions = serving.server._sessions
-    assert sessions is not None
-    until(lambda: not sessions._shares._sessions)
+    monitor = serving.server._monitor
+    assert monitor is not None
+    until(lambda: not monitor._shares._sessions)
 
 
 def test_no_descriptors_left_is_no_end(

@@ -24,7 +24,7 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
 
 def in_order(numbers: list[int]) -> bool:
-    """Tell whether no picture is missing; a picture may be repeated for a newcomer."""
+    """Tell whether no picture is missing; a picture may be repeated for a new viewer."""
     return all(after - before in (0, 1) for before, after in itertools.pairwise(numbers))
 
 

@@ -69,7 +69,7 @@ def test_nothing_is_left_of_a_closed_server(rig: Rig, stream: NumberedStream) ->
             free.bind(("127.0.0.1", serving.port))
 
     wait_for(lambda: open_descriptors() <= descriptors)
-    assert not threads_named("spyglass-web")
+    wait_for(lambda: not threads_named("spyglass-web"))
 
 
 def test_a_taken_port_is_told(rig: Rig) -> None:
@@ -79,7 +79,7 @@ def test_a_taken_port_is_told(rig: Rig) -> None:
         server = Server(settings)
         with pytest.raises(AddressInUseError, match="another port"):
             rig.loop.call(server.open)
-    assert not threads_named("spyglass-web")
+    wait_for(lambda: not threads_named("spyglass-web"))
     rig.loop.call(server.open)
     with pytest.raises(StateError):
         rig.loop.call(server.open)

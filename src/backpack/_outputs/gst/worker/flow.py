@@ -32,7 +32,7 @@ class Flow:
         self._gone = 0
 
     def note(self, waiting: int, now_ns: int) -> None:
-        """Learn how many units wait, before another one is queued."""
+        """Note how many units wait, before another one is queued."""
         gone = self._level - waiting
         self._gone += gone
         if gone > 0 or not waiting:

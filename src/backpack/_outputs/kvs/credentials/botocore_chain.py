@@ -43,7 +43,7 @@ def require_botocore() -> None:
 
 def taken_over(found: Any) -> Credentials:  # noqa: ANN401 - botocore has no types
     """
-    Take credentials of botocore's over, as boto3's `AwsSession.get_credentials` gives them.
+    Take credentials of botocore's over, as boto3's `Session.get_credentials` gives them.
 
     Args:
         found: Those, or what their `get_frozen_credentials` gives.
@@ -138,7 +138,7 @@ class Chain:
         """Refuse a profile that wants a code: botocore would ask for it on the terminal."""
         import botocore.session  # noqa: PLC0415
 
-        session = botocore.session.AwsSession()
+        session = botocore.session.Session()
         given = self._given
         name = getattr(given, "profile_name", None) or getattr(given, "profile", None)
         name = name or session.get_config_variable("profile") or "default"
@@ -160,5 +160,5 @@ class Chain:
         import botocore.session  # noqa: PLC0415 - loaded on the background thread only
 
         # A new one: a session reads its files once.
-        made: AwsSession = botocore.session.AwsSession()
+        made: AwsSession = botocore.session.Session()
         return made

@@ -240,7 +240,7 @@ def _understood(got: object) -> Credentials | str:
         return taken_over(got)
     return (
         f"get_credentials() gave a {type(got).__name__}: give Credentials.of(…), or what boto3's "
-        "AwsSession.get_credentials() gives."
+        "Session.get_credentials() gives."
     )
 
 

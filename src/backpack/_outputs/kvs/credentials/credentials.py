@@ -99,7 +99,7 @@ class Credentials:
 
     @property
     def shown_key(self) -> str:
-        """Give as much of the access key as may be printed."""
+        """As much of the access key as may be printed."""
         return f"{self.access_key[:_SHOWN]}…"
 
     @property

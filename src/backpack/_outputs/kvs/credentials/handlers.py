@@ -38,7 +38,7 @@ class KVSCredentialsHandler(OldNames):
                 found = vault.read("aws")
                 return Credentials.of(found.key, found.secret, found.token, found.expires_at)
 
-    What boto3's ``AwsSession.get_credentials()`` returns may be returned as well.
+    What boto3's ``Session.get_credentials()`` returns may be returned as well.
     A class with an ``__init__`` has to call ``super().__init__()``.
 
     Args:
@@ -47,7 +47,7 @@ class KVSCredentialsHandler(OldNames):
         executor: Accepted for compatibility, and not used.
         parent_logger: Parent of the logger that is used. None:
             ``backpack.kvs.credentials``.
-        aws_session_token: AwsSession token, with temporary keys.
+        aws_session_token: Session token, with temporary keys.
         session: A session of boto3 or botocore.
 
     Raises:
@@ -109,7 +109,7 @@ class KVSCredentialsHandler(OldNames):
         self._chain.forget()
 
     @property
-    def cache(self) -> CredentialsCache:
+    def credentials_cache(self) -> CredentialsCache:
         """What keeps the credentials for all who share this handler."""
         return self._cache
 

@@ -45,7 +45,7 @@ class Renewal:
         self.failures = 0
 
     def due_in(self, credentials: Credentials | None, *, wall: float, now: float) -> float:
-        """Tell in how many seconds they are to be renewed; 0: now."""
+        """Return in how many seconds they are to be renewed; 0 if now."""
         if credentials is None or not credentials.is_good(wall):
             seconds = 0.0
         elif credentials.expires_at is not None:

@@ -80,7 +80,7 @@ class Signer:
         self._region = check_region(region)
         self._endpoint = endpoint
         self._hosts = hosts
-        self._cache = handler.cache
+        self._cache = handler.credentials_cache
         self._file = file
         self._logger = logger or logging.getLogger("backpack.kvs.credentials")
         self._wall = wall
@@ -162,7 +162,7 @@ class Signer:
 
     def give(self, then: Callable[[Credentials | SigningError], None]) -> None:
         """
-        Give the credentials once they are there, and written if there is a file.
+        Pass the credentials on once they are there, and written if there is a file.
 
         Any thread; never waits. ``then`` is called as in `sign`.
         """

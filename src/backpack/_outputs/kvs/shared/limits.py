@@ -111,7 +111,7 @@ def check_metadata(metadata: object) -> dict[str, str]:
 
 
 def _number(value: object) -> float | None:
-    """Return a finite number as Python's own; numpy's do not cross the border as JSON."""
+    """Return a finite number as Python's own; numpy's cannot be sent as JSON."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     number = float(value)

@@ -127,7 +127,7 @@ def _is_aws(host: str, region: str, hosts: Sequence[str]) -> bool:
 
 
 def _other_region(host: str, region: str, hosts: Sequence[str]) -> str:
-    """Tell of which other region a host of AWS's is; empty: it is of none."""
+    """Return the other region that a host of AWS's belongs to; empty if to none."""
     for base in _bases(region, hosts):
         form = re.escape(base).replace(re.escape(region), f"({_REGION.pattern})", 1)
         found = re.fullmatch(rf"(?:.*\.)?{form}", host)

@@ -44,7 +44,7 @@ class Refusal:
     What a refusal means.
 
     Attributes:
-        course: How to go on.
+        next_step: How to go on.
         sentence: For the operator: what is wrong, and what helps. Empty where trying
             again is all that does.
         passes_seconds: It is told when it has been so for so long: it mostly passes by
@@ -52,7 +52,7 @@ class Refusal:
 
     """
 
-    course: NextStep
+    next_step: NextStep
     sentence: str = ""
     passes_seconds: float | None = None
 

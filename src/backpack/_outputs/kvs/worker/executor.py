@@ -16,7 +16,7 @@ from backpack._outputs.kvs.worker.producer.commands import (
     ProducerState,
     Send,
 )
-from backpack._outputs.kvs.worker.signatures import ORPHANED, Signature, Signatures
+from backpack._outputs.kvs.worker.signatures import APP_GONE, Signature, Signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,7 @@ class CommandExecutor:
     # What becomes of an exchange; see `Heard`.
 
     def answered(self, answer: Answer) -> None:
-        """Hear an answer, or the head of the one to PutMedia."""
+        """Handle an answer, or the head of the one to PutMedia."""
         now = self._clock()
         command, granted = self._command, answer.status == _OK
         self._report.obstacle("")
@@ -172,7 +172,7 @@ class CommandExecutor:
         )
 
     def more(self, data: bytes) -> None:
-        """Hear acknowledgements."""
+        """Handle acknowledgements."""
         self._producer.received(data, self._clock())
 
     def broke(self, cause: str, sentence: str) -> None:
@@ -228,17 +228,17 @@ class CommandExecutor:
     def _sign(self, command: Call | Open, now: float) -> None:
         """Have it signed; without an application make do with what there is."""
         request = command.request
-        if not self._signatures.is_orphaned:
+        if not self._signatures.app_has_gone:
             self._signatures.ask(request, renew=command.renew)
             return
         remembered = self._remembered.get(request.operation)
         if isinstance(command, Open):
             found = self._signatures.spare(request.endpoint, now)
-            self._take_signature(found or ORPHANED, now)
+            self._take_signature(found or APP_GONE, now)
         elif remembered is not None:
             self._producer.answered(_OK, now, body=remembered)
         else:
-            self._take_signature(ORPHANED, now)
+            self._take_signature(APP_GONE, now)
 
     def _take_signature(self, found: Signature | str | None, now: float) -> None:
         command = self._command
@@ -258,7 +258,7 @@ class CommandExecutor:
 
     def _look(self, now: float) -> None:
         """
-        Tell the producer where answers are late since the line is slow.
+        Let the producer know where answers are late since the line is slow.
 
         That is so where what the kernel had a second ago is still under way,
         and gets on. Where it has arrived, nothing excuses a missing answer.

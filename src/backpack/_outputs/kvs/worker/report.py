@@ -59,7 +59,7 @@ class Report:
         self._has_crashed = False
 
     def obstacle(self, sentence: str) -> None:
-        """Hear why there is no connection, or that something was answered."""
+        """Note why there is no connection, or that something was answered."""
         self._obstacle = sentence
 
     def missed(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SPARE_SECONDS = 120.0
 """Between two spare heads. AWS takes a signature for five minutes."""
 
-ORPHANED = "The application has gone; nobody is left to sign for it."
+APP_GONE = "The application has gone; nobody is left to sign for it."
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Signatures:
         self._spare: Signature | None = None
         # When to ask for the next spare.
         self.wake_at: float | None = None
-        self.is_orphaned = False
+        self.app_has_gone = False
 
     def ask(self, request: Request, *, renew: bool) -> None:
         """Ask for a signature; the question before is forgotten."""
@@ -93,7 +93,7 @@ class Signatures:
 
     def on_app_exit(self) -> bool:
         """Called when nobody answers any more. True: somebody waited for an answer."""
-        self.is_orphaned = True
+        self.app_has_gone = True
         self.wake_at = None
         asked, self._asked = self._asked, 0
         return asked > 0
@@ -129,7 +129,7 @@ class Signatures:
 
     def tick(self, now: float) -> None:
         """Ask for another spare if it is time for it."""
-        if self._spare_for is None or self.is_orphaned:
+        if self._spare_for is None or self.app_has_gone:
             return
         if self.wake_at is not None and now >= self.wake_at:
             self._spare_asked = self._question(self._spare_for, renew=False)
@@ -138,7 +138,7 @@ class Signatures:
     def spare(self, endpoint: str, now: float) -> Signature | None:
         """Return the spare signature if the application is gone, and it is good there."""
         spare, request = self._spare, self._spare_for
-        if not self.is_orphaned or spare is None or request is None:
+        if not self.app_has_gone or spare is None or request is None:
             return None
         return spare if request.endpoint == endpoint and spare.is_good(now) else None
 

@@ -238,7 +238,7 @@ class KVSUpload:
         }
 
     def _news(self) -> None:
-        """Hear from the thread that something is new."""
+        """Called by the thread when something is new."""
         if self.failed:
             # Nobody has to encode for us any more.
             self._hub.unsubscribe(self)

@@ -52,7 +52,7 @@ class Auth(GstRtspServer.RTSPAuth):
         self._clock: Callable[[], float] = time.monotonic
 
     def know(self, client: GstRtspServer.RTSPClient, connection: Connection) -> None:
-        """Learn by which connection a client comes. Main thread, before its first request."""
+        """Note by which connection a client comes. Main thread, before its first request."""
         self._connections[hash(client)] = connection
 
     def forget(self, client: GstRtspServer.RTSPClient) -> None:

@@ -177,7 +177,7 @@ class _Connected:
         self._handed_over: Callable[[], Any] = lambda: None
 
     def hand_over(self) -> Gio.Socket:
-        """Give the socket away."""
+        """Return the socket, which is the caller's from then on."""
         given = Gio.Socket.new_from_fd(self._accepted.detach())
         # Weakly: GStreamer's server closes a connection by dropping its socket.
         self._handed_over = given.weak_ref()

@@ -117,7 +117,7 @@ class Feed:
         return True
 
     def play(self) -> None:
-        """Give a viewer that has just said PLAY a picture at once. Client's thread."""
+        """Send a viewer that has just said PLAY a picture at once. Client's thread."""
         with self._lock:
             first, self._played = not self._played, True
         if self.attach():
@@ -185,7 +185,7 @@ class Feed:
         self.end()
 
     def end(self) -> None:
-        """Let the media run out: viewers get a goodbye (RTCP BYE). Any thread."""
+        """Let the media run out: viewers are told (RTCP BYE). Any thread."""
         self.detach()
         with self._lock:
             source = self._source

@@ -20,7 +20,7 @@ FORGET_NS = 10_000_000_000
 """How long a client may think between DESCRIBE and PLAY while we encode for it."""
 
 RTCP_INTERVAL_NS = 1_000_000_000
-"""A newcomer learns the capture time from the first sender report: soon, not within 5 s."""
+"""A new viewer learns the capture time from the first sender report: soon, not within 5 s."""
 
 _LEAVING = (
     GstRtspServer.RTSPMediaStatus.UNPREPARED,
@@ -121,7 +121,7 @@ class Mount:
             return media in self._feeds
 
     def play(self, media: GstRtspServer.RTSPMedia) -> None:
-        """Give a client that has just said PLAY a picture at once. Client's thread."""
+        """Send a client that has just said PLAY a picture at once. Client's thread."""
         with self._lock:
             feed = self._feeds.get(media)
         if feed is not None:
@@ -207,7 +207,7 @@ class Mount:
             _fail(media, "the path is not served any more")
 
     def _renew(self) -> None:
-        """Share none of the media that there are with newcomers. Encoder's thread."""
+        """Share none of the media that there are with new viewers. Encoder's thread."""
         ended = self._media()
         self.factory.generation += 1
         GLib.idle_add(self._on_resized, ended)
@@ -281,7 +281,7 @@ def _count_transports(media: GstRtspServer.RTSPMedia) -> int:
 
 
 def _fail(media: GstRtspServer.RTSPMedia, why: str) -> None:
-    """Give up a media that prepares in vain: its client gets a 503 now."""
+    """End a media that prepares in vain: its client gets a 503 now."""
     error = GLib.Error(why, "gst-stream-error-quark", int(Gst.StreamError.FAILED))
     element = media.get_element()
     element.post_message(Gst.Message.new_error(element, error, ""))

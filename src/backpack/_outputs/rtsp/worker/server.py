@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ANY_RTP_PORTS = (49152, 65535)
 """IANA's dynamic range. A port that is taken is passed over."""
 
-GOODBYE_MS = 300
+BYE_MS = 300
 """Between a stream's end (RTCP BYE) and the end of its viewers' connections."""
 
 LARGEST_BODY_BYTES = 64 * 1024
@@ -171,7 +171,7 @@ class Server:
             return
         self._points.remove_factory(path)
         mount.end()
-        timer = GLib.timeout_add(GOODBYE_MS, self._on_goodbye_said, mount)
+        timer = GLib.timeout_add(BYE_MS, self._on_bye_sent, mount)
         self._ending[timer] = mount
 
     def viewers(self, path: str) -> int:
@@ -302,7 +302,7 @@ class Server:
         for mount in list(self._mounts.values()):
             mount.play(media)
 
-    def _on_goodbye_said(self, mount: Mount) -> bool:
+    def _on_bye_sent(self, mount: Mount) -> bool:
         for timer, ending in list(self._ending.items()):
             if ending is mount:
                 del self._ending[timer]
@@ -322,7 +322,7 @@ class Server:
             ended.clear()
             return False
 
-        timer = GLib.timeout_add(GOODBYE_MS, close_viewers)
+        timer = GLib.timeout_add(BYE_MS, close_viewers)
         self._renewing.add(timer)
         return False
 

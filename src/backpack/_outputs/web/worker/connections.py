@@ -89,7 +89,7 @@ class ConnectionGuard(asyncio.Protocol):
     Stand between one connection and aiohttp, which does not mind slow heads.
 
     Args:
-        keeper: Who counts.
+        limiter: Counts the connections.
         inner: aiohttp's protocol of this connection.
         context: For TLS. None: without.
 
@@ -97,11 +97,11 @@ class ConnectionGuard(asyncio.Protocol):
 
     def __init__(
         self,
-        keeper: ConnectionLimiter,
+        limiter: ConnectionLimiter,
         inner: asyncio.Protocol,
         context: ssl.SSLContext | None = None,
     ) -> None:
-        self._keeper = keeper
+        self._limiter = limiter
         self._inner = inner
         self._context = context
         # Whether aiohttp knows of the connection.
@@ -131,7 +131,7 @@ class ConnectionGuard(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else ""
-        self._connection = self._keeper.enter(self, self._inner, address)
+        self._connection = self._limiter.enter(self, self._inner, address)
         if self._connection is None:
             self._transport.abort()
             return
@@ -145,7 +145,7 @@ class ConnectionGuard(asyncio.Protocol):
             self._handshake = asyncio.create_task(self._secure(self._transport, self._context))
 
     def _prepare(self, sock: socket.socket) -> None:
-        limits = self._keeper.limits
+        limits = self._limiter.limits
         stuck_ms = round(limits.stuck_seconds * 1000)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer_bytes)
@@ -153,7 +153,7 @@ class ConnectionGuard(asyncio.Protocol):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
 
     async def _secure(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
-        limits, loop = self._keeper.limits, asyncio.get_running_loop()
+        limits, loop = self._limiter.limits, asyncio.get_running_loop()
         secure: asyncio.Transport | None = None
         # What a connection that ends meanwhile raises differs by Python's version; some give None.
         with contextlib.suppress(OSError, RuntimeError):
@@ -218,7 +218,7 @@ class ConnectionGuard(asyncio.Protocol):
         self._stop_timer()
         if self._connection is not None:
             self._connection.is_closed = True
-        self._keeper.leave(self._inner)
+        self._limiter.leave(self._inner)
 
     def begin(self, request: web.BaseRequest) -> None:
         """Called when the head of a request is there, and its answer is made."""
@@ -247,7 +247,7 @@ class ConnectionGuard(asyncio.Protocol):
         What is known of the size of requests is true but for the odd blank, and
         the blanks of all of them would add up.
         """
-        return self._requests >= self._keeper.limits.requests
+        return self._requests >= self._limiter.limits.requests
 
     def upgraded(self) -> None:
         """Called when no more requests come but messages, whose sizes aiohttp limits."""
@@ -271,7 +271,7 @@ class ConnectionGuard(asyncio.Protocol):
     def _count(self, size: int) -> bool:
         """Count what came, and tell whether that may be; else the connection is cut."""
         self._ahead_bytes += size
-        limits = self._keeper.limits
+        limits = self._limiter.limits
         if self._ahead_bytes <= (limits.ahead_bytes if self._is_busy else limits.head_bytes):
             return True
         self.abort()
@@ -279,7 +279,7 @@ class ConnectionGuard(asyncio.Protocol):
 
     def _await_head(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._keeper.limits.head_seconds, self.abort)
+        self._timer = loop.call_later(self._limiter.limits.head_seconds, self.abort)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -36,7 +36,7 @@ class AuthenticatedRequest:
     path: str
 
 
-class Entrance:
+class Login:
     """
     Ask every request who it is. Asyncio's thread only.
 
@@ -56,7 +56,7 @@ class Entrance:
         on_wrong: Callable[[], object],
     ) -> None:
         self._on_wrong = on_wrong
-        self._keeper = Authenticator(settings, instance)
+        self._authenticator = Authenticator(settings, instance)
         self._secure = settings.secure
         self._throttle = LoginThrottle(f"the page on {instance}")
         self._files = files
@@ -73,7 +73,7 @@ class Entrance:
         if name is None:
             return refuse(400, "Say in one Host header which host is meant.")
         local = request.transport and request.transport.get_extra_info("sockname")
-        if self._keeper.host_is_ours(name, str(local[0]) if local else ""):
+        if self._authenticator.host_is_ours(name, str(local[0]) if local else ""):
             return None
         return refuse(
             403,
@@ -89,7 +89,7 @@ class Entrance:
         host = request.headers["Host"]
         origin = request.headers.get("Origin")
         is_delicate = request.method not in ("GET", "HEAD") or "Upgrade" in request.headers
-        if is_delicate and not self._keeper.origin_is_ours(origin, host, entry):
+        if is_delicate and not self._authenticator.origin_is_ours(origin, host, entry):
             return refuse(403, "This was asked for by a page of another server.")
         return AuthenticatedRequest(entry, request.path)
 
@@ -103,10 +103,10 @@ class Entrance:
         return refuse(303, "Go on without the token.", {"Location": location})
 
     def give_cookie(self, response: web.StreamResponse) -> None:
-        """Give a browser what lets it in from now on, whatever becomes of the streaming process."""
+        """Set the cookie that lets a browser in from now on, after a restart, too."""
         response.set_cookie(
-            self._keeper.cookie_name,
-            self._keeper.cookie_value,
+            self._authenticator.cookie_name,
+            self._authenticator.cookie_value,
             max_age=_COOKIE_SECONDS,
             path="/",
             secure=self._secure,
@@ -117,8 +117,10 @@ class Entrance:
     async def _identify(self, request: web.BaseRequest) -> AuthResult | web.Response:
         token = request.query.get("token")
         header = request.headers.get("Authorization")
-        for cookie in cookies_named(self._keeper.cookie_name, request.headers.getall("Cookie", [])):
-            entry = self._keeper.look(cookie=cookie)
+        for cookie in cookies_named(
+            self._authenticator.cookie_name, request.headers.getall("Cookie", [])
+        ):
+            entry = self._authenticator.look(cookie=cookie)
             if entry.is_in:
                 return entry
         address = request.remote or ""
@@ -127,7 +129,7 @@ class Entrance:
             # Not even compared: a password, unlike a token, can be guessed in time.
             entry = AuthResult.WRONG
         else:
-            entry = self._keeper.look(token=token, header=header)
+            entry = self._authenticator.look(token=token, header=header)
         if entry.is_in:
             return entry
         if entry is AuthResult.WRONG:
@@ -142,9 +144,9 @@ class Entrance:
         response = self._files.page("denied.html", 401)
         mode = request.headers.get("Sec-Fetch-Mode", "navigate")
         # What a page of ours asks for must not open the browser's box for passwords.
-        if self._keeper.asks_for_password and mode == "navigate":
+        if self._authenticator.asks_for_password and mode == "navigate":
             response.headers["WWW-Authenticate"] = 'Basic realm="SpyGlass", charset="UTF-8"'
-        elif not self._keeper.asks_for_password:
+        elif not self._authenticator.asks_for_password:
             response.headers["WWW-Authenticate"] = 'Bearer realm="SpyGlass"'
         return response
 

@@ -35,7 +35,7 @@ async def send_pictures(
     """
     Send a stream's newest frames, five a second at most, until either side ends.
 
-    Before the first frame a card says that it is waited for.
+    Before the first frame a placeholder says that it is waited for.
     """
     response = web.StreamResponse(
         headers={"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}"}

@@ -117,7 +117,7 @@ class Mount:
         """Count how often a viewer fell behind."""
         return self._skips_of_gone + sum(session.flow.skips for session in self._viewers)
 
-    # --- the audience -----------------------------------------------------------
+    # --- viewers ------------------------------------------------------------------
 
     def hello(self) -> dict[str, Any]:
         """Return what a page must know first."""
@@ -132,14 +132,14 @@ class Mount:
         }
 
     def join(self, session: WebSocketViewer) -> None:
-        """Give a session pictures from now on, the first of them at once."""
+        """Send a viewer pictures from now on, the first of them at once."""
         is_first = not self._takes_pictures
         self._viewers = (*self._viewers, session)
         session.say(self.hello())
         self._attach(is_first=is_first)
 
     def leave(self, session: WebSocketViewer) -> None:
-        """Give a session no more pictures."""
+        """Send a viewer no more pictures."""
         if session not in self._viewers:
             return
         self._viewers = tuple(one for one in self._viewers if one is not session)
@@ -171,7 +171,7 @@ class Mount:
             self.hub.unsubscribe(self)
 
     def end(self) -> None:
-        """Be mounted no longer; the sessions are told by the site."""
+        """End; the viewers are told by the site."""
         if self._takes_pictures:
             self.hub.unsubscribe(self)
 

@@ -41,7 +41,7 @@ class Flow:
         # The shortest that was told. None: none was.
         self._round_trip_us: int | None = None
         self._outstanding: deque[_Sent] = deque()
-        # Only a key frame helps: a newcomer, or one that fell behind.
+        # Only a key frame helps: a new viewer, or one that fell behind.
         self._needs_key = True
         self._started = False
         # When a key frame was last asked for; None: not since the last one came.
@@ -74,7 +74,7 @@ class Flow:
 
     def note_round_trip(self, round_trip_us: int) -> None:
         """
-        Learn how long the way is, there and back: a far viewer is not a slow one.
+        Note how long the way is, there and back: a far viewer is not a slow one.
 
         Of all that a page tells in its life the shortest counts: the others have
         waited behind the pictures that we have sent, and would let us send more.

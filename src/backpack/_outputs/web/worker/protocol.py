@@ -10,7 +10,7 @@ in Annex B form. All numbers are big-endian (static/wire.js reads the same)::
     4  u32  sequence, counts the stream's pictures as this server sends them
     8  u64  capture time on the monotonic clock, microseconds
     16 u64  capture time since 1970, microseconds
-    24 u32  number of the put frame; 0: the card that says that there is none
+    24 u32  number of the put frame; 0: the placeholder that says that there is none
 
 A text message is JSON with a ``type``. From the server: ``hello``, ``format``,
 ``state``, ``pong``. From the page: ``ping``, ``pause``, ``play``, ``resync``.

@@ -15,7 +15,7 @@ from backpack._outputs.web.worker.access import AuthResult
 from backpack._outputs.web.worker.aio import web
 from backpack._outputs.web.worker.answers import Files, dress, json_answer, refuse
 from backpack._outputs.web.worker.jpeg import captured_ns
-from backpack._outputs.web.worker.login import AuthenticatedRequest, Entrance
+from backpack._outputs.web.worker.login import AuthenticatedRequest, Login
 from backpack._outputs.web.worker.metrics import CONTENT_TYPE, Page, add_process, add_stream
 from backpack._outputs.web.worker.mjpeg import send_pictures
 from backpack._outputs.web.worker.viewer import LARGEST_MESSAGE_BYTES, WebSocketViewer
@@ -66,7 +66,7 @@ class Site:
         self._settings = settings
         self._on_upgraded = on_upgraded
         self._files = Files()
-        self._entrance = Entrance(settings, instance, self._files, on_wrong)
+        self._login = Login(settings, instance, self._files, on_wrong)
         # Path → stream. Replaced, never changed.
         self.mounts: dict[str, Mount] = {}
         self._sessions: set[WebSocketViewer] = set()
@@ -112,7 +112,7 @@ class Site:
         mount.end()
 
     async def close(self) -> None:
-        """Say goodbye to all viewers, and wait for them to go."""
+        """End the sessions of all viewers, and wait for them to go."""
         for session in self._sessions:
             session.close(_GOING_AWAY)
         if self._sessions:
@@ -147,12 +147,12 @@ class Site:
             return refuse(200, "ok")
         if (request.content_length or 0) > LARGEST_BODY_BYTES:
             return refuse(413, "That is too much.", {"Connection": "close"})
-        stranger = self._entrance.refuse_host(request)
+        stranger = self._login.refuse_host(request)
         if stranger is not None:
             return stranger
         if path.startswith("/static/") and method in ("GET", "HEAD"):
             return self._files.answer(path[8:], request.headers.get("If-None-Match"))
-        visit = await self._entrance.enter(request)
+        visit = await self._login.enter(request)
         if isinstance(visit, web.Response):
             return visit
         return await self._answer_visit(request, visit)
@@ -176,9 +176,9 @@ class Site:
             return await page()
         response = self._page(visit.path)
         if "token" in request.query and response.content_type == "text/html":
-            response = self._entrance.without_token(request)
+            response = self._login.without_token(request)
         if visit.entry in (AuthResult.TOKEN, AuthResult.HEADER):
-            self._entrance.give_cookie(response)
+            self._login.give_cookie(response)
         return response
 
     def _wrong_method(self, name: str) -> web.Response:
@@ -276,7 +276,7 @@ class Site:
     @property
     def failed_logins(self) -> int:
         """How many wrong tokens and passwords there were."""
-        return self._entrance.failed_logins
+        return self._login.failed_logins
 
     async def _metrics(self) -> web.StreamResponse:
         page = Page()

@@ -49,7 +49,7 @@ class WebSocketViewer:
         self._mount: Mount | None = None
         # Whether the page wants pictures now: it is neither paused nor hidden.
         self._plays = True
-        # Whether we are among the mount's audience.
+        # Whether we are among the mount's viewers.
         self._is_watching = False
         # Set to the code to close with.
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -69,7 +69,7 @@ class Bench:
 
     def pid(self) -> int:
         """Give the child's process id."""
-        child = self.output._driver._child  # type: ignore[union-attr]
+        child = self.output._runner._child  # type: ignore[union-attr]
         return 0 if child is None else child.process.pid
 
     def wait_state(self, state: str) -> None:
@@ -79,8 +79,8 @@ class Bench:
     def close(self) -> None:
         """Close the output, and wait for what the streaming process does not wait for."""
         self.output.close()
-        if self.output._driver is not None:
-            self.output._driver.join()
+        if self.output._runner is not None:
+            self.output._runner.join()
 
     def finish(self, seconds: float = 20.0) -> None:
         """End, and wait for that."""

@@ -17,7 +17,7 @@ def main() -> None:
     bench.put(25)
     wait_for(lambda: bench.counters["frames_taken"] == 25)
     # What is still on the way to the child is lost with us.
-    wait_for(lambda: not bench.output._driver._child.process.pending_bytes)  # type: ignore[union-attr]
+    wait_for(lambda: not bench.output._runner._child.process.pending_bytes)  # type: ignore[union-attr]
     print(bench.pid(), flush=True)  # noqa: T201
     threading.Event().wait()
 

@@ -22,7 +22,7 @@ MISMATCH = b'{"message":"The request signature we calculated does not match the 
 
 
 @pytest.mark.parametrize(
-    ("printed", "cause", "words", "course"),
+    ("printed", "cause", "words", "next_step"),
     [
         (REFUSED % (b"403", MISMATCH), "403", "the secret key does not belong", NextStep.RENEW),
         (REFUSED % (b"404", b"{}"), "404", "does not exist", NextStep.CREATE),
@@ -38,7 +38,7 @@ MISMATCH = b'{"message":"The request signature we calculated does not match the 
 )  # fmt: skip
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_what_kvssink_prints_is_understood(
-    printed: bytes, cause: str, words: str, course: NextStep, size: int
+    printed: bytes, cause: str, words: str, next_step: NextStep, size: int
 ) -> None:
     """Once for each failure, however it is cut, and between whatever else it prints."""
     text = b"DEBUG x\n" + printed + b"INFO \xff\n"
@@ -48,7 +48,7 @@ def test_what_kvssink_prints_is_understood(
 
     assert found.cause == cause
     assert words in found.refusal.sentence
-    assert found.refusal.course is course
+    assert found.refusal.next_step is next_step
     assert "AKID" not in str(found)
 
 

@@ -74,14 +74,14 @@ def test_frames_after_an_early_end_of_their_fragment() -> None:
 
 def test_what_is_counted() -> None:
     """Sent, resent, persisted, skipped; the last one's number, age and latency."""
-    ledger, made = DeliveryLog(), pending()
+    log, made = DeliveryLog(), pending()
     for kind, timecode in (
         *(("buffering", 5000), ("received", 5000), ("buffering", 6000), ("error", 6000)),
         *(("buffering", 6000), ("idle", 0), ("buffering", 7000)),
     ):
-        assert not ledger.hear(ack(kind, timecode), made, now=50.0, wall=8.0)
-    assert ledger.hear(ack("persisted", 6000), made, now=50.0, wall=8.5)
-    told = ledger.numbers(53.0)
+        assert not log.hear(ack(kind, timecode), made, now=50.0, wall=8.0)
+    assert log.hear(ack("persisted", 6000), made, now=50.0, wall=8.5)
+    told = log.numbers(53.0)
 
     assert told["last_fragment"] == "n6000"
     assert told["last_fragment_age_seconds"] == 3.0
@@ -100,11 +100,11 @@ def test_what_is_counted() -> None:
 
 def test_a_fragment_that_is_sent_again_is_not_skipped() -> None:
     """After an error of the service or the line kvssink repeats it; after others it goes on."""
-    ledger, made = DeliveryLog(), pending()
+    log, made = DeliveryLog(), pending()
     for status in (4000, 4003, 5000, 5001, 4002, 4006):
-        ledger.hear({**ack("error", 5000), "status": status}, made, now=50.0, wall=8.0)
+        log.hear({**ack("error", 5000), "status": status}, made, now=50.0, wall=8.0)
 
-    assert ledger.numbers(53.0)["counters"]["fragments_skipped"] == 2
+    assert log.numbers(53.0)["counters"]["fragments_skipped"] == 2
 
 
 def test_an_end_takes_longer_while_it_gets_somewhere() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpack._outputs.kvs.worker.kvssink.log_sanitizer import Chatter, mask
+from backpack._outputs.kvs.worker.kvssink.log_sanitizer import LogSanitizer, mask
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
@@ -29,7 +29,7 @@ def test_secrets_are_taken_out(line: str, rest: str) -> None:
 
 def test_lines_are_put_together_and_cut() -> None:
     """In any pieces; empty ones are left out, long ones shortened."""
-    chatter = Chatter()
+    chatter = LogSanitizer()
     assert chatter.feed(b"one\n\ntw", 0.0) == ["one"]
     assert chatter.feed(b"o\n" + b"x" * 5000 + b"\n", 0.0) == ["two", "x" * 400]
     assert chatter.feed(b"y" * 1_000_000, 0.0) == []
@@ -37,7 +37,7 @@ def test_lines_are_put_together_and_cut() -> None:
 
 def test_a_flood_is_held_back_and_told() -> None:
     """A hundred lines at once, then twenty a second, and how many were left out."""
-    chatter = Chatter()
+    chatter = LogSanitizer()
     assert len(chatter.feed(b"x\n" * 1000, 0.0)) == 100
     assert chatter.feed(b"x\n" * 10, 0.01) == []
     assert chatter.feed(b"x\n" * 2, 0.1) == ["(910 lines left out)", "x", "x"]

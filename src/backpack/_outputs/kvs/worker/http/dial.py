@@ -60,7 +60,7 @@ class Dial:
             self._try_next(now)
 
     def close(self) -> None:
-        """Give up. Idempotent."""
+        """Stop trying. Idempotent."""
         self.wake_at = None
         self._left.clear()
         for sock in list(self._trying):

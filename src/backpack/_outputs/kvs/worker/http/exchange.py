@@ -42,13 +42,13 @@ class Answer:
 
 
 class Heard(Protocol):
-    """Hear what becomes of an exchange."""
+    """Is told what becomes of an exchange."""
 
     def answered(self, answer: Answer) -> None:
-        """Hear the answer; if it goes on, its head."""
+        """Handle the answer; if it goes on, its head."""
 
     def more(self, data: bytes) -> None:
-        """Hear how an answer goes on."""
+        """Handle how an answer goes on."""
 
     def broke(self, cause: str, sentence: str) -> None:
         """Called when no more comes. The exchange is closed."""

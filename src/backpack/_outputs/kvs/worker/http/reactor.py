@@ -79,7 +79,7 @@ class Reactor:
             self._posted.popleft()()
 
     def close(self) -> None:
-        """Give the descriptors back. What is posted after that is never called."""
+        """Close the descriptors. What is posted after that is never called."""
         self._selector.close()
         self._waker.close()
 

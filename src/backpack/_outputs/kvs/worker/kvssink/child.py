@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backpack._outputs.kvs.worker.kvssink.complaints import Complaint, Complaints
 from backpack._outputs.kvs.worker.kvssink.delivery_log import Pending
-from backpack._outputs.kvs.worker.kvssink.log_sanitizer import Chatter
+from backpack._outputs.kvs.worker.kvssink.log_sanitizer import LogSanitizer
 from backpack._outputs.kvs.worker.kvssink.process import SinkProcess
 from backpack._outputs.kvs.worker.kvssink.protocol import Kind, order, picture
 from backpack._outputs.kvs.worker.producer.matroska import Track, frame_payload, track_of
@@ -65,7 +65,7 @@ class Child:
         self._track: Track | None = None
         self._epoch = 0
         self._last_ns = 0
-        self._chatter = Chatter()
+        self._sanitizer = LogSanitizer()
         self._complaints = Complaints()
         self._complained: list[Complaint] = []
         self._prints = True
@@ -115,7 +115,7 @@ class Child:
         return True
 
     def send(self, unit: AccessUnit) -> None:
-        """Give it a picture."""
+        """Pass it a picture."""
         self._last_ns = unit.wall_ns
         self.process.send(picture(unit.wall_ns, frame_payload(unit.data), key=unit.key))
 
@@ -138,12 +138,12 @@ class Child:
         printed = self.process.read_output()
         self._prints = printed is not None
         self._complained += self._complaints.feed(printed or b"")
-        for line in self._chatter.feed(printed or b"", now):
+        for line in self._sanitizer.feed(printed or b"", now):
             logger.info("%s", line)
         return words
 
     def take_complaints(self) -> list[Complaint]:
-        """Give, once, what has not worked, in the order in which it was printed."""
+        """Return, once, what has not worked, in the order in which it was printed."""
         complained, self._complained = self._complained, []
         return complained
 

@@ -65,7 +65,7 @@ class Complaints:
     """
     Take complaints out of a child's standard output, however it is cut.
 
-    Reads no clock. What it reads is not to be logged: see `kvssink.chatter`.
+    Reads no clock. What it reads is not to be logged: see `LogSanitizer`.
     """
 
     def __init__(self) -> None:

@@ -101,7 +101,7 @@ class Pending:
 
     @property
     def oldest_ns(self) -> int | None:
-        """Tell the time of the oldest of them, if there are any."""
+        """The time of the oldest of them, if there are any."""
         return self._clusters[0].begin_ms * _MILLISECOND_NS if self._clusters else None
 
 

@@ -20,7 +20,7 @@ _SECRETS: Final = re.compile(
 )
 
 
-class Chatter:
+class LogSanitizer:
     """
     Make log lines of what comes out of a child's standard output.
 

@@ -33,7 +33,7 @@ EXIT_LATE: Final = 4
 
 def main(arguments: Sequence[str]) -> int:
     """
-    Be the child.
+    Run the child process.
 
     Priority, process group and an ignored Ctrl-C are the streaming process's.
 

@@ -64,7 +64,7 @@ class KVSSinkOutput:
         )
         self._runner: KvssinkRunner | None = None
         # Whether nobody but us deletes what the application has left.
-        self._is_orphaned = False
+        self._app_has_gone = False
         # Written by the encoder's thread: times of the newest picture, and of the one that
         # came to an empty queue last.
         self._newest_ns = 0
@@ -164,7 +164,7 @@ class KVSSinkOutput:
         The credentials that the child has are good for a while, and their file is
         needed until it ends; nobody else deletes it then.
         """
-        self._is_orphaned = True
+        self._app_has_gone = True
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
         """Begin to end: take nothing more, and deliver what there is."""
@@ -189,7 +189,7 @@ class KVSSinkOutput:
         if self._runner is not None:
             self._runner.join()
         temporary_path = self._settings.temporary_path
-        if self._is_orphaned and temporary_path is not None and self.finished:
+        if self._app_has_gone and temporary_path is not None and self.finished:
             shutil.rmtree(temporary_path, ignore_errors=True)
 
     @property

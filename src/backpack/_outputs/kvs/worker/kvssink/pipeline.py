@@ -124,7 +124,7 @@ class SinkPipeline:
         return int(self._source.get_property("current-level-bytes")) > _MOST_BYTES
 
     def push(self, wall_ns: int, payload: bytes, *, key: bool) -> None:
-        """Give it a picture."""
+        """Pass it a picture."""
         buffer = Gst.Buffer.new_wrapped(payload)
         # With use-original-pts it is the DTS that counts.
         buffer.pts = buffer.dts = wall_ns

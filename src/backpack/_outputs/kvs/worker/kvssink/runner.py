@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from backpack._lib.timing import Backoff
-from backpack._outputs.kvs.worker.kvssink.bell import Bell
+from backpack._lib.waker import Waker
 from backpack._outputs.kvs.worker.kvssink.child import Child
 from backpack._outputs.kvs.worker.kvssink.complaints import Complaint
 from backpack._outputs.kvs.worker.kvssink.delivery_log import Deadline, DeliveryLog
@@ -71,7 +71,7 @@ class KvssinkRunner:
         self._on_failed = on_failed
         # Set once a child has said whether kvssink is there.
         self.decided = threading.Event()
-        self._bell = Bell()
+        self._waker = Waker()
         # Our thread's.
         self._child: Child | None = None
         # One that delivers what was before a change of the video or the clock.
@@ -96,7 +96,7 @@ class KvssinkRunner:
 
     def wake(self) -> None:
         """Have the queue looked at."""
-        self._bell.ring()
+        self._waker.wake()
 
     def finish(self, seconds: float, longest_seconds: float) -> None:
         """Begin to deliver what there is, and to end."""
@@ -156,7 +156,7 @@ class KvssinkRunner:
             for child in self._children:
                 self._drop(child)
             self._settle()
-            self._bell.close()
+            self._waker.close()
             self._is_over = True
             self.decided.set()
             self._on_stats_changed()
@@ -211,7 +211,7 @@ class KvssinkRunner:
             self._child = child
 
     def _feed(self, child: Child, now: float) -> None:
-        """Give the child what it can take now."""
+        """Pass the child what it can take now."""
         while child.has_room:
             if self._hand is None:
                 self._hand = self._queue.get(0)
@@ -276,12 +276,12 @@ class KvssinkRunner:
     def _wait(self, now: float) -> None:
         """Wait until something happens, and take it."""
         poll = select.poll()
-        poll.register(self._bell, select.POLLIN)
+        poll.register(self._waker.fd, select.POLLIN)
         children = self._children
         for child in children:
             child.register(poll)
         poll.poll(self._patience_ms(now))
-        self._bell.silence()
+        self._waker.drain()
         for child in children:
             self._look_at(child, time.monotonic())
         if self.standing.look(time.monotonic(), waits=self._waits):

@@ -170,7 +170,7 @@ class SinkSettings:
             "aws-region": self.region,
             "allow-create-stream": self.create_stream,
             "retention-period": self.retention_hours,
-            # A key frame for each newcomer elsewhere must not make a fragment each.
+            # A key frame for each new viewer elsewhere must not make a fragment each.
             "key-frame-fragmentation": False,
             "fragment-duration": round(self.fragment_seconds * 1000),
             "storage-size": min(high, max(low, math.ceil(self.buffer_bytes / _MEGABYTE))),

@@ -120,7 +120,7 @@ def read_metrics(metrics: StreamMetrics) -> Metrics | None:
 
 def on_ack(element: object, then: Callable[[Ack], None]) -> object:
     """
-    Hear the acknowledgements, on the SDK's own threads.
+    Handle the acknowledgements, on the SDK's own threads.
 
     Args:
         element: kvssink.
@@ -134,7 +134,7 @@ def on_ack(element: object, then: Callable[[Ack], None]) -> object:
 
 
 def on_metrics(element: object, then: Callable[[Metrics], None]) -> object:
-    """Hear what is measured at each key frame; as `on_ack`."""
+    """Handle what is measured at each key frame; as `on_ack`."""
     return _connect(element, "stream-client-metric", StreamMetrics, read_metrics, then)
 
 

@@ -49,7 +49,7 @@ class Standing:
 
     @property
     def state(self) -> str:
-        """Give CONNECTING, STREAMING, BUFFERING, FAILED or STOPPED."""
+        """CONNECTING, STREAMING, BUFFERING, FAILED or STOPPED."""
         with self._lock:
             return self._state
 
@@ -74,7 +74,7 @@ class Standing:
 
     def complain(self, complaint: Complaint, now: float) -> None:
         """Called when kvssink has failed at something. It mostly tries again."""
-        if complaint.refusal.course is NextStep.CREATE and self._creates:
+        if complaint.refusal.next_step is NextStep.CREATE and self._creates:
             return
         if self._complaint is None:
             self._since = now
@@ -88,7 +88,7 @@ class Standing:
 
     def look(self, now: float, *, waits: bool) -> bool:
         """
-        Tell the operator what has been complained of for long.
+        Log what has been complained of for long; return whether there was something.
 
         Args:
             now: The time.
@@ -106,7 +106,7 @@ class Standing:
             return False
         self._is_told = True
         sentence = complaint.refusal.sentence or f"kvssink delivers nothing: {complaint.cause}."
-        mends = complaint.refusal.course in _MENDING
+        mends = complaint.refusal.next_step in _MENDING
         self._set("FAILED" if mends else "BUFFERING", sentence)
         self._warn_once(sentence)
         return True
@@ -128,7 +128,7 @@ class Standing:
         self._warned = ""
 
     def lacks_credentials(self, *, lacks: bool) -> None:
-        """Hear whether the application has none yet."""
+        """Note whether the application has none yet."""
         if lacks:
             self._set(self.state, _NO_CREDENTIALS)
         elif self.trouble == _NO_CREDENTIALS:

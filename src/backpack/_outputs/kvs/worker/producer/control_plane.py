@@ -109,7 +109,7 @@ class ControlPlane:
         self._endpoint = ""
         self.step = Operation.DESCRIBE_STREAM
 
-    def take_course(self, course: NextStep) -> NextStep:
+    def take_step(self, next_step: NextStep) -> NextStep:
         """
         Go on after a refusal.
 
@@ -117,14 +117,14 @@ class ControlPlane:
             How: a stream that may not be created is somebody else's to create.
 
         """
-        if course is NextStep.CREATE and not self._settings.create_stream:
-            course = NextStep.MEND
-        if course is NextStep.CREATE:
+        if next_step is NextStep.CREATE and not self._settings.create_stream:
+            next_step = NextStep.MEND
+        if next_step is NextStep.CREATE:
             self.step = Operation.CREATE_STREAM
-        elif course in (NextStep.DESCRIBE, NextStep.MEND):
+        elif next_step in (NextStep.DESCRIBE, NextStep.MEND):
             self.describe()
-        elif course is NextStep.ENDPOINT:
+        elif next_step is NextStep.ENDPOINT:
             self._endpoint = ""
             self.step = Operation.GET_DATA_ENDPOINT
-        self.renew = self.renew or course is NextStep.RENEW
-        return course
+        self.renew = self.renew or next_step is NextStep.RENEW
+        return next_step

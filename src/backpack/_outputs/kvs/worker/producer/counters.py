@@ -18,7 +18,7 @@ MOST_UNREADABLE = 3
 """Times that KVS may say of the very first fragments that it cannot read them."""
 
 MANY_FAILURES = 3
-"""In a row are more than weather."""
+"""In a row are more than a transient error."""
 
 
 class ProducerCounters:

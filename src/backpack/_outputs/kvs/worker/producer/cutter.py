@@ -42,7 +42,7 @@ class ClusterRule:
     """
     Begin a cluster at the first key frame at least ``fragment_seconds`` after the last one.
 
-    Newcomers at other outputs cause key frames of their own; they do not make
+    New viewers at other outputs cause key frames of their own; they do not make
     fragments shorter.
 
     Args:
@@ -69,7 +69,7 @@ class ClusterRule:
 
 class WallTime:
     """
-    Give frames dates that never run backward within a timeline.
+    Dates of frames, which never run backward within a timeline.
 
     The date of a frame is the stream's own (`AccessUnit.wall_ns`). Where it
     moves against the monotonic clock, which is when the wall clock steps or a

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 class Deadline:
     """
-    Give a stop so long, and longer while it gets somewhere.
+    A deadline for a stop, extended while fragments keep arriving, up to a hard limit.
 
     Args:
         now: When it was told to stop.

@@ -93,7 +93,7 @@ class FragmentStore(Protocol):
         """Return whole fragments that processes which are gone have left."""
 
     def begin(self, fragment: Fragment) -> None:
-        """Hear of a new fragment, before its first frame."""
+        """Called with a new fragment, before its first frame."""
 
     def extend(self, fragment: Fragment, block: bytes, pts_ns: int) -> None:
         """Called when a frame joins it."""

@@ -92,7 +92,7 @@ class Intake:
         self._over = True
 
     def skip(self, action: Action, fragment: Fragment | None) -> None:
-        """Give up a fragment that KVS refuses, and see that the next ones are not like it."""
+        """Drop a fragment that KVS refuses, and see that the next ones are not like it."""
         if action is Action.RESEND_WITHOUT_TAGS and (fragment is None or fragment.tags):
             # Without them it is taken.
             self._cutter.refuse_metadata()

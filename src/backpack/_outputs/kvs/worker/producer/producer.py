@@ -76,8 +76,8 @@ class Producer:
         self._last_cluster_at = float("-inf")
         # None: it was not told to stop.
         self._ending: Deadline | None = None
-        self._tally = ProducerCounters()
-        self._retries = Retries(random, self._tally)
+        self._counters = ProducerCounters()
+        self._retries = Retries(random, self._counters)
 
     # What the driver tells.
 
@@ -121,7 +121,7 @@ class Producer:
         keys_of: str = "",
     ) -> None:
         """
-        Hear the answer to `Call`, or the head of the one to `Open`.
+        Handle the answer to `Call`, or the head of the one to `Open`.
 
         Args:
             status: Of HTTP; none of 1xx.
@@ -182,7 +182,7 @@ class Producer:
             self._session.progressed(now)
 
     def received(self, data: bytes, now: float) -> None:
-        """Hear a part of the answers that come while the body is sent."""
+        """Handle a part of the answers that come while the body is sent."""
         if self._session is None:
             return
         try:
@@ -224,7 +224,7 @@ class Producer:
 
     def status(self, now: float) -> ProducerStatus:
         """Return how it stands."""
-        return self._tally.status(
+        return self._counters.status(
             self.state,
             self.queue,
             now=now,
@@ -300,7 +300,7 @@ class Producer:
 
     def _called(self, body: bytes, now: float) -> None:
         waited_for = self._control.take(body)
-        self._tally.trouble = waited_for or self._tally.trouble
+        self._counters.trouble = waited_for or self._counters.trouble
         self._retries.not_before = now + CREATING_SECONDS if waited_for else now
         self.state = ProducerState.IDLE
 
@@ -318,14 +318,14 @@ class Producer:
 
     def _refused(self, refusal: Refusal, cause: str, now: float) -> None:
         if self._control.step is Operation.PUT_MEDIA:
-            self._tally.reconnects[cause] += 1
+            self._counters.reconnects[cause] += 1
         self._close()
-        course = self._control.take_course(refusal.course)
+        next_step = self._control.take_step(refusal.next_step)
         # A stream that is created now, as was asked for, is no trouble.
-        self._retries.failed(cause, now, NOTHING if course is NextStep.CREATE else refusal)
-        if course is NextStep.MEND:
+        self._retries.failed(cause, now, NOTHING if next_step is NextStep.CREATE else refusal)
+        if next_step is NextStep.MEND:
             self._mend(now)
-        elif course is NextStep.FAIL:
+        elif next_step is NextStep.FAIL:
             self._over(ProducerState.FAILED)
 
     def _mend(self, now: float) -> None:
@@ -343,7 +343,7 @@ class Producer:
             if freed is not None:
                 self._note_persisted(ack, freed, now)
             elif session.keeps_nothing(now):
-                self._tally.unpersisted()
+                self._counters.unpersisted()
                 self._control.doubt()
         elif found.action is Action.CLOSE_IF_PAUSED:
             session.take(ack, now)
@@ -352,7 +352,7 @@ class Producer:
             self._obey(ack, found, session.refused(ack), now)
 
     def _note_persisted(self, ack: Ack, freed: Fragment, now: float) -> None:
-        self._tally.persisted(freed, ack.fragment, now)
+        self._counters.persisted(freed, ack.fragment, now)
         self._retries.worked()
         if self.state is ProducerState.DRAINING:
             self._patience.drain(now)
@@ -363,8 +363,8 @@ class Producer:
         """Act upon an error. The service is about to close the connection."""
         action = found.action
         self._disconnect(f"{ack.error_id or ''} {ack.error_code}".strip(), now, end_body=True)
-        self._tally.trouble = found.sentence or self._tally.trouble
-        hopeless = action is Action.SKIP_OR_FAIL and self._tally.unreadable()
+        self._counters.trouble = found.sentence or self._counters.trouble
+        hopeless = action is Action.SKIP_OR_FAIL and self._counters.unreadable()
         if action is Action.FAIL or hopeless:
             self._over(ProducerState.FAILED)
         elif action is Action.DESCRIBE:
@@ -375,8 +375,8 @@ class Producer:
             self._intake.skip(action, fragment)
 
     def _disconnect(self, cause: str, now: float, *, end_body: bool = False) -> None:
-        """Give the connection up; everything that is not persisted is sent again."""
-        self._tally.reconnects[cause] += 1
+        """Drop the connection; everything that is not persisted is sent again."""
+        self._counters.reconnects[cause] += 1
         self._close(end_body=end_body)
         self._retries.failed(cause, now)
 
@@ -385,7 +385,7 @@ class Producer:
         self._commands.clear()
         if self._session is not None:
             self._session.close()
-            self._tally.add(self._session)
+            self._counters.add(self._session)
             self._last_cluster_at = self._session.last_cluster_at
             self._session = None
             self._control.connect()

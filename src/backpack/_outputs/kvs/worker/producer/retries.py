@@ -22,13 +22,13 @@ class Retries:
 
     Args:
         random: Gives a number from 0 up to 1.
-        tally: Is told why it has failed.
+        counters: Is told why it has failed.
 
     """
 
-    def __init__(self, random: Callable[[], float], tally: ProducerCounters) -> None:
+    def __init__(self, random: Callable[[], float], counters: ProducerCounters) -> None:
         self._random = random
-        self._tally = tally
+        self._counters = counters
         self._backoff = FullJitter(random)
         # Before this nothing is tried.
         self.not_before = float("-inf")
@@ -44,11 +44,11 @@ class Retries:
 
         """
         self.not_before = now + self._backoff.next_wait()
-        self._tally.failed(cause, self._backoff.failures, refusal, now)
+        self._counters.failed(cause, self._backoff.failures, refusal, now)
 
     def mend(self, now: float) -> None:
         """Wait until somebody may have mended what is wrong; many cameras not all in step."""
-        self._tally.mending = True
+        self._counters.mending = True
         self.not_before = now + MENDING_SECONDS * (1.0 + self._random())
 
     def worked(self) -> None:

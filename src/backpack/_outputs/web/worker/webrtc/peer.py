@@ -232,7 +232,7 @@ class Peer:
 
     def _on_local_set(self, given: str) -> None:
         self._given = given
-        # A goodbye by DTLS changes nothing that webrtcbin itself would tell.
+        # An end by DTLS changes nothing that webrtcbin itself would tell.
         for element in self._webrtcbin.iterate_all_by_element_factory_name("dtlssrtpdec"):  # type: ignore[attr-defined] # a bin
             handler = element.connect("notify::connection-state", self._notice_dtls)
             self._handlers.append((element, handler))
@@ -290,7 +290,7 @@ class Peer:
         self._on_gone()
 
     def _wait(self, seconds: float, reason: str) -> None:
-        """Give it so long, from now on, before it ends."""
+        """End it after so long, from now on."""
         self._stop_timer()
 
         def late() -> bool:
@@ -329,7 +329,7 @@ class Peer:
         self._soon(self._on_report)
 
     def _notice_bye(self, _: Gst.Element, _session: int, _ssrc: int) -> None:
-        self._soon(self._end, "the viewer has said goodbye")
+        self._soon(self._end, "the viewer has ended it")
 
     def _notice_connection(self, webrtcbin: Gst.Element, _: object) -> None:
         state = webrtcbin.get_property("connection-state")
