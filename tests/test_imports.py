@@ -26,7 +26,7 @@ ROOMS = {
     "_ipc": {"_lib", "errors"},
     "_app": {*VALUES, "_ipc"},
     "_media": {"_ipc"},
-    "_gst": {"_lib", "errors"},
+    "_gst": {"_lib", "_media", "errors"},
     "_worker": STREAMING,
     "spyglass": {"_app"},
     "rtsp": {"_app", "_outputs"},

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
+from backpack._gst.appsrc import levels, push, use_monotonic_clock
 from backpack._gst.gi import GLib, Gst
 from backpack._gst.main_loop import call_soon
 from backpack._outputs.gst.worker.reasons import element_of, reason_of
@@ -64,10 +65,7 @@ class SinkPipeline:
             raise PipelineError(f"GstSink: {error.message}.") from None
         if not isinstance(pipeline, Gst.Pipeline):
             raise PipelineError("GstSink: the text is not a pipeline.")
-        # Buffers carry the monotonic clock, which becomes the running time.
-        pipeline.use_clock(Gst.SystemClock.obtain())
-        pipeline.set_start_time(Gst.CLOCK_TIME_NONE)
-        pipeline.set_base_time(0)
+        use_monotonic_clock(pipeline)
         self._pipeline = pipeline
         self._source: GstApp.AppSrc = pipeline.get_by_name("spyglass")  # type: ignore[assignment]
         self._on_started = on_started
@@ -89,19 +87,11 @@ class SinkPipeline:
 
     def push(self, unit: AccessUnit) -> None:
         """Queue one picture. Any thread; never blocks."""
-        buffer = Gst.Buffer.new_wrapped(unit.data)
-        buffer.pts = buffer.dts = unit.pts_ns
-        if not unit.key:
-            buffer.set_flags(Gst.BufferFlags.DELTA_UNIT)
-        self._source.emit("push-buffer", buffer)
+        push(self._source, unit)
 
     def waiting(self) -> tuple[int, int]:
         """Return how many pictures, and how many bytes, are queued. Any thread."""
-        source = self._source
-        return (
-            int(source.get_property("current-level-buffers")),
-            int(source.get_property("current-level-bytes")),
-        )
+        return levels(self._source)
 
     def end_stream(self) -> None:
         """Send the end of the stream through the pipeline; `on_ended` follows."""

@@ -8,10 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from backpack._gst.appsrc import AppsrcFeed
 from backpack._gst.gi import GLib
 from backpack._lib.timing import Backoff
 from backpack._media.output import QuietOutput, opened
-from backpack._media.queue import DropPolicy
 from backpack._outputs.gst.worker.far_side import explain, far_sides
 from backpack._outputs.gst.worker.flow import STALL_NS, Flow
 from backpack._outputs.gst.worker.pipeline import SinkPipeline
@@ -72,7 +72,7 @@ class GstOutput(QuietOutput):
         # first caller, a named pipe for its reader.
         self._connects = bool(far_sides(pipeline))
         self._on_stats_changed = on_stats_changed
-        self._policy = DropPolicy(_MOST_UNITS, _MOST_BYTES)
+        self._feed = AppsrcFeed(_MOST_UNITS, _MOST_BYTES, hub.request_key_frame)
         self._backoff = Backoff(0.5, _LONGEST_WAIT)
         # The main thread's.
         self._is_opening = False
@@ -128,7 +128,7 @@ class GstOutput(QuietOutput):
     @property
     def lost(self) -> int:
         """How many pictures the pipeline could not take in time."""
-        return self._policy.lost
+        return self._feed.lost
 
     def finish(self, seconds: float, longest_seconds: float = 0.0) -> None:
         """Begin to end: give what was pushed a second to pass through, however long is allowed."""
@@ -176,21 +176,17 @@ class GstOutput(QuietOutput):
             pipeline, flow = self._running, self._flow
         if pipeline is None:
             return
-        waiting, waiting_bytes = pipeline.waiting()
+        waiting = pipeline.waiting()
         now_ns = time.monotonic_ns()
-        flow.note(waiting, now_ns)
+        flow.note(waiting[0], now_ns)
         if self._connects and flow.is_stalled(now_ns):
             GLib.idle_add(self._on_stalled, pipeline)
         elif not self._is_proven and flow.is_proven(now_ns):
             self._is_proven = True
             GLib.idle_add(self._on_proven, pipeline)
-        if self._policy.admit(
-            len(unit.data), key=unit.key, waiting_units=waiting, waiting_bytes=waiting_bytes
-        ):
+        if self._feed.admit(unit, waiting):
             pipeline.push(unit)
             flow.note_queued()
-        elif self._policy.has_room(waiting_units=waiting, waiting_bytes=waiting_bytes):
-            self._hub.request_key_frame()
 
     def on_lost(self, error: Exception) -> None:
         """Called when the hub has let this reader go."""

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from backpack._gst.appsrc import AppsrcFeed, levels, push
 from backpack._gst.gi import Gst
 from backpack._media.h264 import read_sps
 from backpack._media.nal import (
@@ -19,7 +20,6 @@ from backpack._media.nal import (
     split_annex_b,
     with_lengths,
 )
-from backpack._media.queue import DropPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,15 +59,15 @@ STARVED_NS = 5_000_000_000
 logger = logging.getLogger(__name__)
 
 
-class Feed:
+class MediaFeed:
     """
-    The reader of a hub for one media, which all viewers of a mount share.
+    The subscriber of a hub for one media, which all viewers of a mount share.
 
     Takes its place in the hub as soon as the media wants data, and leaves it
     when nobody watches. While the media stands still (its viewers are between
     DESCRIBE and PLAY, or cannot take more) at most a second is kept.
 
-    The media's clock starts at zero on the monotonic clock (`configure`), so a
+    The media's clock starts at zero on the monotonic clock (`use_monotonic_clock`), so a
     buffer's time is the capture time as it is.
 
     Args:
@@ -101,7 +101,7 @@ class Feed:
         self._hungry_since_ns: int | None = None
         self._played = False
         # Used by the encoder's thread alone.
-        self._policy = DropPolicy(WAITING_UNITS, WAITING_BYTES)
+        self._feed = AppsrcFeed(WAITING_UNITS, WAITING_BYTES, hub.request_key_frame)
         self._sent_pts_ns: deque[int] = deque(maxlen=WAITING_UNITS)
         self._parameter_sets: tuple[list[bytes], list[bytes]] = ([], [])
         self._size: tuple[int, int] | None = None
@@ -124,7 +124,7 @@ class Feed:
             return
         # The first viewer finds the key frame that its DESCRIBE asked for;
         # asking again would make the next viewer wait.
-        if not first or self._policy.skipping:
+        if not first or self._feed.skipping:
             self._hub.request_picture()
 
     def starved(self, now_ns: int) -> bool:
@@ -150,7 +150,7 @@ class Feed:
     @property
     def lost(self) -> int:
         """How many units were skipped since the viewers could not take them."""
-        return self._policy.lost
+        return self._feed.lost
 
     def push(self, unit: AccessUnit) -> None:
         """Queue one unit in the media, or skip it. Encoder's streaming thread."""
@@ -159,10 +159,8 @@ class Feed:
             self._hungry_since_ns = None
         if source is None:
             return
-        waiting = int(source.get_property("current-level-buffers"))
-        if not self._admit(unit, waiting, source):
-            if self._policy.has_room(waiting_units=waiting, waiting_bytes=0):
-                self._hub.request_key_frame()
+        waiting = levels(source)
+        if not self._feed.admit(unit, waiting, is_late=self._is_late(unit, waiting[0])):
             return
         picture = self._note_parameter_sets(unit, source)
         if picture is None:
@@ -170,12 +168,7 @@ class Feed:
             self._on_resized()
             return
         self._sent_pts_ns.append(unit.pts_ns)
-        buffer = Gst.Buffer.new_wrapped(with_lengths(picture))
-        buffer.pts = buffer.dts = unit.pts_ns
-        if not unit.key:
-            buffer.set_flags(Gst.BufferFlags.DELTA_UNIT)
-        # A media that is going down says FLUSHING; its end is told elsewhere.
-        source.emit("push-buffer", buffer)
+        push(source, unit, with_lengths(picture))
 
     def on_lost(self, error: Exception) -> None:
         """Called when the hub has let us go: the viewers must not wait for more."""
@@ -200,16 +193,12 @@ class Feed:
         if source is not None:
             source.disconnect(self._handler)
 
-    def _admit(self, unit: AccessUnit, waiting: int, source: GstApp.AppSrc) -> bool:
-        late = 0 < waiting <= len(self._sent_pts_ns) and unit.pts_ns - self._sent_pts_ns[
-            -waiting
-        ] > (WAITING_NS if self._played else UNPLAYED_NS)
-        return self._policy.admit(
-            len(unit.data),
-            key=unit.key,
-            waiting_units=WAITING_UNITS if late else waiting,
-            waiting_bytes=int(source.get_property("current-level-bytes")) if waiting else 0,
-        )
+    def _is_late(self, unit: AccessUnit, waiting: int) -> bool:
+        """Whether the oldest unit that waits is older than live video may be."""
+        if not 0 < waiting <= len(self._sent_pts_ns):
+            return False
+        age_ns = unit.pts_ns - self._sent_pts_ns[-waiting]
+        return age_ns > (WAITING_NS if self._played else UNPLAYED_NS)
 
     def _note_parameter_sets(self, unit: AccessUnit, source: GstApp.AppSrc) -> list[bytes] | None:
         """
@@ -255,14 +244,3 @@ def _caps(codec_data: bytes) -> Gst.Caps:
     caps.set_value("alignment", "au")
     caps.set_value("codec_data", Gst.Buffer.new_wrapped(codec_data))
     return caps
-
-
-def configure(pipeline: Gst.Pipeline) -> None:
-    """
-    Make the pipeline's running time the monotonic clock itself.
-
-    The RTCP sender reports then carry capture times, before and after a PAUSE.
-    """
-    pipeline.use_clock(Gst.SystemClock.obtain())
-    pipeline.set_start_time(Gst.CLOCK_TIME_NONE)
-    pipeline.set_base_time(0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from backpack._gst.appsrc import use_monotonic_clock
 from backpack._gst.gi import GLib, Gst, GstApp
 from backpack._gst.rtsp import GstRtsp, GstRtspServer
 from backpack._outputs.rtsp.worker.auth import grant
-from backpack._outputs.rtsp.worker.media import APPSRC, LAUNCH, Feed, configure
+from backpack._outputs.rtsp.worker.media import APPSRC, LAUNCH, MediaFeed
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Mount:
         self._on_resized = on_resized
         # Guards what follows; told when a media has gone.
         self._lock = threading.Condition()
-        self._feeds: dict[GstRtspServer.RTSPMedia, Feed | None] = {}
+        self._feeds: dict[GstRtspServer.RTSPMedia, MediaFeed | None] = {}
         # Those that still look for their first picture: a client waits for them.
         self._preparing: set[GstRtspServer.RTSPMedia] = set()
         self._ended = False
@@ -187,15 +188,16 @@ class Mount:
         self, _factory: GstRtspServer.RTSPMediaFactory, media: GstRtspServer.RTSPMedia
     ) -> None:
         element = media.get_element()
-        feed: Feed | None = None
+        feed: MediaFeed | None = None
         if self._hub is not None:
             pipeline = element.get_parent()
             if isinstance(element, Gst.Bin) and isinstance(pipeline, Gst.Pipeline):
-                configure(pipeline)
+                # RTCP then tells capture times.
+                use_monotonic_clock(pipeline)
                 pipeline.connect("deep-element-added", _on_element_added)
                 source = element.get_by_name(APPSRC)
                 if isinstance(source, GstApp.AppSrc):
-                    feed = Feed(self._hub, source, self._renew)
+                    feed = MediaFeed(self._hub, source, self._renew)
         media.connect("prepared", self._on_prepared)
         media.connect("unprepared", self._on_unprepared)
         with self._lock:

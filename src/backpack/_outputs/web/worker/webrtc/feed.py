@@ -7,8 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from backpack._gst.gi import Gst
-from backpack._media.queue import DropPolicy
+from backpack._gst.appsrc import AppsrcFeed, levels, push
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +56,9 @@ class KeyRequests:
         self._wished = False
 
 
-class Feed:
+class ViewerFeed:
     """
-    A reader of a hub for one viewer.
+    A subscriber of a hub for one viewer.
 
     Args:
         hub: The stream.
@@ -88,7 +87,7 @@ class Feed:
         self._source: GstApp.AppSrc | None = source
         self._keys = KeyRequests()
         # The encoder's thread's.
-        self._policy = DropPolicy(WAITING_UNITS, WAITING_BYTES)
+        self._feed = AppsrcFeed(WAITING_UNITS, WAITING_BYTES, self.wish_key_frame)
 
     def open(self) -> None:
         """Take a place in the hub: a picture comes at once. Main thread."""
@@ -104,7 +103,7 @@ class Feed:
     @property
     def lost(self) -> int:
         """How many pictures were skipped, since their packets were not made in time."""
-        return self._policy.lost
+        return self._feed.lost
 
     def wish_key_frame(self) -> None:
         """Called when the viewer has lost a picture and cannot go on (PLI, FIR). Any thread."""
@@ -120,21 +119,11 @@ class Feed:
                 self._keys.answered()
         if source is None:
             return
-        waiting = int(source.get_property("current-level-buffers"))
-        waiting_bytes = int(source.get_property("current-level-bytes"))
-        if not self._policy.admit(
-            len(unit.data), key=unit.key, waiting_units=waiting, waiting_bytes=waiting_bytes
-        ):
-            if self._policy.has_room(waiting_units=waiting, waiting_bytes=waiting_bytes):
-                self.wish_key_frame()
+        if not self._feed.admit(unit, levels(source)):
             return
         # A wish that was kept: pictures are the clock that it waits for.
         self._ask()
-        buffer = Gst.Buffer.new_wrapped(unit.data)
-        buffer.pts = buffer.dts = unit.pts_ns
-        if not unit.key:
-            buffer.set_flags(Gst.BufferFlags.DELTA_UNIT)
-        source.emit("push-buffer", buffer)
+        push(source, unit)
 
     def on_lost(self, error: Exception) -> None:
         """Called when the hub has let us go. Encoder's thread."""

@@ -7,11 +7,12 @@ import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
+from backpack._gst.appsrc import use_monotonic_clock
 from backpack._gst.factory import link, make
 from backpack._gst.gi import GLib, Gst, GstVideo
 from backpack._gst.webrtc import GstSdp, GstWebRTC
 from backpack._outputs.web.worker.webrtc.answer import read_candidate, write_answer
-from backpack._outputs.web.worker.webrtc.feed import Feed
+from backpack._outputs.web.worker.webrtc.feed import ViewerFeed
 from backpack._outputs.web.worker.webrtc.ice import confine
 from backpack.errors import PipelineError
 
@@ -93,7 +94,7 @@ class Peer:
         self._webrtcbin = make("webrtcbin", bundle_policy="max-bundle")
         self._rtpbin: Gst.Element = self._webrtcbin.get_by_name("rtpbin")  # type: ignore[attr-defined] # a bin
         self._pipeline = Gst.Pipeline.new(None)
-        self._feed = Feed(
+        self._feed = ViewerFeed(
             hub,
             source,  # type: ignore[arg-type]  # an appsrc it is
             on_lost=lambda: self._soon(self._end, "the stream has let it go"),
@@ -164,11 +165,8 @@ class Peer:
     def _build(self, source: Gst.Element) -> Gst.Pad:
         """Put the pipeline together, and give the pad that the viewer's wishes come up to."""
         pipeline, number = self._pipeline, self._offer.payload_type
-        # Buffers carry the monotonic clock, which becomes the running time: RTCP's
-        # reports then tell capture times, and so does the RTP time without an offset.
-        pipeline.use_clock(Gst.SystemClock.obtain())
-        pipeline.set_start_time(Gst.CLOCK_TIME_NONE)
-        pipeline.set_base_time(0)
+        # RTCP's reports then tell capture times, and so does the RTP time without an offset.
+        use_monotonic_clock(pipeline)
         source.set_property("caps", Gst.Caps.from_string(_CAPS))
         payloader = make(
             "rtph264pay",
