@@ -37,7 +37,7 @@ NAVIGATION = {
         "docs/reference/stats",
         "docs/reference/errors",
     ],
-    "Development": ["ARCHITECTURE", "CONTRIBUTING", "CHANGELOG"],
+    "Development": ["ARCHITECTURE", "docs/modules", "CONTRIBUTING", "CHANGELOG"],
 }
 """Pages by the heading that they stand under in the navigation; README is the first of all."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         place = (page.parent / target).resolve() if target else page
         assert place.exists(), target
         assert not anchor or anchor in anchors(place), f"{target}#{anchor}"
+
+
+def test_the_list_of_modules_is_that_of_the_modules() -> None:
+    """`script/modules.py --write` has been run since a module came, went or changed its line."""
+    script = [sys.executable, str(ROOT / "script" / "modules.py")]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    assert printed == (DOCS / "modules.md").read_text("utf-8")

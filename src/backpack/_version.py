@@ -1,4 +1,4 @@
-"""Hold the version, also where another package's `__init__.py` is in the place of ours."""
+"""The version, also where another package's `__init__.py` is in the place of ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what a person must see, also in an application that has configured no logging."""
+"""Messages that people must see, also in an application that has configured no logging."""
 
 from __future__ import annotations
 

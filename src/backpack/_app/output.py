@@ -1,4 +1,4 @@
-"""Say what an output is to the application: something to describe, open and close."""
+"""Outputs as the application sees them: something to describe, open and close."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold one thing that is open in the streaming process, and wait for its answers."""
+"""The application's handle of a stream or server in the streaming process."""
 
 from __future__ import annotations
 

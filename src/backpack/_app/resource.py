@@ -1,4 +1,4 @@
-"""Say what the supervisor keeps open for somebody: a resource of the streaming process."""
+"""What the supervisor keeps open in the streaming process: a stream or a server."""
 
 from __future__ import annotations
 

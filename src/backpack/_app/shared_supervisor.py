@@ -1,4 +1,4 @@
-"""Give the one supervisor of this process, and see to it at exits and forks."""
+"""The one supervisor of this process, at exits and forks, too."""
 
 from __future__ import annotations
 

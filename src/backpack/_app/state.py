@@ -1,5 +1,5 @@
 """
-Say in which states a SpyGlass can be, and what leads from one to the other.
+The states of a SpyGlass, and what leads from one to the other.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Hold the stream as the application's side knows it: its state, and what is told of it."""
+"""A stream as the application knows it: its state, and what is reported of it."""
 
 from __future__ import annotations
 

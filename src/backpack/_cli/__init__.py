@@ -1,1 +1,1 @@
-"""Give the library a command line: ``spyglass serve``, ``demo`` and ``doctor``."""
+"""The command line: ``spyglass serve``, ``demo`` and ``doctor``."""

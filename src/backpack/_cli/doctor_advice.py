@@ -1,4 +1,4 @@
-"""Say what to look at where an encoder's hardware is there and the encoder does not work."""
+"""Advice for an encoder that does not work though its hardware is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what keeps a command from doing its work, and the exit status for it."""
+"""The error that ends a command, with its exit status."""
 
 from __future__ import annotations
 

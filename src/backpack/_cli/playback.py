@@ -1,4 +1,4 @@
-"""Tells where a stream can be watched that is sent to a service, once it can."""
+"""Prints where a stream that is sent to a service can be watched, once it can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carry frames from a source to whoever watches, and tell how it goes."""
+"""Pass frames from a source to a SpyGlass, and report how it goes."""
 
 from __future__ import annotations
 

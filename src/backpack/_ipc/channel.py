@@ -1,4 +1,4 @@
-"""Carry messages and descriptors over a Unix socket pair, without ever waiting."""
+"""Messages and descriptors over a Unix socket pair, without ever blocking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold what was asked for: values that are checked once and then only read."""
+"""Settings of a stream: values that are checked once and then only read."""
 
 from __future__ import annotations
 

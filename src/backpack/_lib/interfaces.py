@@ -1,4 +1,4 @@
-"""Tell at which addresses clients reach a server that listens on one, or on all."""
+"""The addresses at which clients reach a server that listens on one, or on all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell a shortage of descriptors, threads or memory from other failures, and say what to do."""
+"""Recognise a shortage of descriptors, threads or memory, and say what to do."""
 
 from __future__ import annotations
 

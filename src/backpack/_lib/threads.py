@@ -1,4 +1,4 @@
-"""Give threads names that the operating system shows, as `top -H` and `ps -L` do."""
+"""Names of threads that the operating system shows, as `top -H` and `ps -L` do."""
 
 from __future__ import annotations
 

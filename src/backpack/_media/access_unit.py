@@ -1,4 +1,4 @@
-"""Say what flows from an encoder to the outputs: one picture, with its times."""
+"""What flows from an encoder to the outputs: an encoded picture, with its times."""
 
 from __future__ import annotations
 

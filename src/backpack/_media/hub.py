@@ -1,4 +1,4 @@
-"""Carry every access unit of a stream to whoever reads it, and know whether anybody does."""
+"""Passes every access unit of a stream to all subscribers, and knows whether there are any."""
 
 from __future__ import annotations
 

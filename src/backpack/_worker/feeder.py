@@ -1,4 +1,4 @@
-"""Give the encoder of a stream what it gets next: a frame, a repeat, or the placeholder."""
+"""Decides what the encoder gets next: a frame, a repeat, or the placeholder."""
 
 from __future__ import annotations
 

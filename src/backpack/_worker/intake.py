@@ -1,4 +1,4 @@
-"""Bring the frames of one stream from its ring to its hub."""
+"""The thread that takes the frames of a stream from its ring to its hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring servers and the streams that they serve together, in the streaming process."""
+"""The servers of the streaming process, and the streams that they serve."""
 
 from __future__ import annotations
 

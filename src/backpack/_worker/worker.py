@@ -1,4 +1,4 @@
-"""Hold all servers and streams of the streaming process, on its main loop."""
+"""The main loop of the streaming process, with all its servers and streams."""
 
 from __future__ import annotations
 

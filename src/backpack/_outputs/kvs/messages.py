@@ -1,5 +1,5 @@
 """
-Say what the two ends of a KVS output write to each other between the processes.
+The messages that the two sides of a KVS output send each other.
 
 The streaming process talks to AWS and has no key; the application has the key
 and talks to nobody. So the one asks for signatures, and the other for calls.

@@ -1,4 +1,4 @@
-"""Hold what is known of a stream's way to Kinesis Video Streams."""
+"""Statistics of a stream to Kinesis Video Streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold what an RTSP server was asked to be, and refuse what would be unsafe or cannot be."""
+"""Settings of an RTSP server; what would be unsafe or cannot be is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Know the servers of this process, so that URLs with the same host and port share one."""
+"""The servers of this process: URLs with the same host and port share one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live as a server that the application starts and stops, and streams may stand on."""
+"""A server that the application starts and stops, with streams on it."""
 
 from __future__ import annotations
 

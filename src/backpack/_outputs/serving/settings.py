@@ -1,4 +1,4 @@
-"""Carry the settings of a server between the processes, and show them without their secrets."""
+"""Settings of a server as JSON, and in logs without their secrets."""
 
 from __future__ import annotations
 

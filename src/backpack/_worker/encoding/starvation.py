@@ -1,4 +1,4 @@
-"""Tell an encoder that hangs from one that is not given the CPU."""
+"""Distinguishes an encoder that hangs from one that is not given the CPU."""
 
 from __future__ import annotations
 

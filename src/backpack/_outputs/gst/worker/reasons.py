@@ -1,4 +1,4 @@
-"""Say in one line, and without secrets, why a pipeline has failed."""
+"""Why a pipeline has failed, in one line and without secrets."""
 
 from __future__ import annotations
 

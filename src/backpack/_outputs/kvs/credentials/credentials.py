@@ -1,4 +1,4 @@
-"""Hold what AWS knows an application by, checked once."""
+"""AWS credentials, checked once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say where credentials come from: what an application gives a KVSSpyGlass."""
+"""Where credentials come from: what an application gives a KVSSpyGlass."""
 
 from __future__ import annotations
 

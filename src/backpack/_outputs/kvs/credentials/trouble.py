@@ -1,4 +1,4 @@
-"""Tell what went wrong without telling a secret."""
+"""Describe errors without secrets."""
 
 from __future__ import annotations
 

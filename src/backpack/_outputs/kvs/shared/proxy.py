@@ -1,4 +1,4 @@
-"""Know which proxy leads out of the application's network, as its environment says."""
+"""The proxy that leads out of the application's network, as its environment says."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Carry what the producer decides over the network, in the streaming process."""
+"""KVS in the streaming process: the thread that drives the producer, over the network."""

@@ -1,4 +1,4 @@
-"""Tell the operator what becomes of an upload: a state, a sentence, and few lines in the log."""
+"""State and problem of an upload, for operators, with few lines in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Have the application sign what goes to AWS, and keep one signature for when it is gone."""
+"""Signatures, asked of the application, with one in reserve for when it has gone."""
 
 from __future__ import annotations
 

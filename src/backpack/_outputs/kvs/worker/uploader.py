@@ -1,4 +1,4 @@
-"""Give a producer a thread: it sleeps until there is something to do, and then does it."""
+"""The thread that drives a producer."""
 
 from __future__ import annotations
 

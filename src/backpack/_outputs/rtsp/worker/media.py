@@ -1,4 +1,4 @@
-"""Bring a hub's access units into the pipeline of one RTSP media."""
+"""Feeds a hub's access units to the pipeline of one RTSP media."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand before every connection: how many there may be, and how long a head may take."""
+"""Limits of web connections: how many there may be, and how long a head may take."""
 
 from __future__ import annotations
 

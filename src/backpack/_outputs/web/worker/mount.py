@@ -1,4 +1,4 @@
-"""Carry one stream from its hub to everybody who watches it in a browser."""
+"""One stream of the page, from its hub to everybody who watches it in a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Name what ends connections, always in the same few words: they are counted by them."""
+"""Why connections end, in few fixed words, by which they are counted."""
 
 from __future__ import annotations
 

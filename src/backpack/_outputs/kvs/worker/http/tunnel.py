@@ -1,4 +1,4 @@
-"""Have a proxy connect to a host: HTTP's CONNECT (RFC 9110, 9.3.6)."""
+"""Connections through a proxy: HTTP's CONNECT (RFC 9110, 9.3.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Be what the driver knows of one child: what its video is, what it has said, what is pending."""
+"""A child process with kvssink, as the runner knows it: its video, and what is pending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Be the child that kvssink runs in: take pictures from a socket, tell what happens."""
+"""The child process that kvssink runs in: takes access units from a socket, reports back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Be the output of a stream that goes through kvssink, in the streaming process."""
+"""The output of a stream through kvssink, in the streaming process."""
 
 from __future__ import annotations
 

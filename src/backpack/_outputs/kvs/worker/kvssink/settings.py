@@ -1,4 +1,4 @@
-"""Say what a stream through kvssink was asked to be, and write it as its properties."""
+"""Settings of a stream through kvssink, and its properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Know how it stands with kvssink, and tell the operator once what keeps it from delivering."""
+"""State and problem of a stream through kvssink, for operators."""
 
 from __future__ import annotations
 

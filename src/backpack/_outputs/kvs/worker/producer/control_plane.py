@@ -1,4 +1,4 @@
-"""Know what has to be asked of AWS before video can be sent, and what it has said."""
+"""What has to be asked of AWS before video can be sent, and what it has answered."""
 
 from __future__ import annotations
 

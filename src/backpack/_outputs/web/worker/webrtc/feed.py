@@ -1,4 +1,4 @@
-"""Bring a hub's access units into the pipeline of one viewer."""
+"""Feeds a hub's access units to the pipeline of one viewer."""
 
 from __future__ import annotations
 

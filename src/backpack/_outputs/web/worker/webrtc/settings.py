@@ -1,4 +1,4 @@
-"""Say where peers may listen."""
+"""Where peers may listen."""
 
 from __future__ import annotations
 
