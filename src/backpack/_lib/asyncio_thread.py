@@ -20,6 +20,22 @@ _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
 
 
+def end_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what still runs, let aborted transports close their sockets, and close the loop."""
+    loop.run_until_complete(_finish())
+    loop.close()
+
+
+async def _finish() -> None:
+    # Tasks that are cancelled cancel others, which nobody waits for.
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    # A transport that was aborted closes its socket in the loop's next turn.
+    await asyncio.sleep(0)
+
+
 class AsyncioThread:
     """
     Run an asyncio loop on a thread of its own.

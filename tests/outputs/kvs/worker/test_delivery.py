@@ -316,7 +316,8 @@ def test_a_slow_reader_fills_no_memory(server: KVSServer, rig: Rig) -> None:
         # The thread makes them first of all.
         executor = getattr(rig.upload._uploader, "_executor", None)
         exchange = None if executor is None else executor._exchange
-        return 0 if exchange is None else len(exchange.connection._unsent)
+        line = None if exchange is None else exchange.connection._line
+        return 0 if line is None else line.get_write_buffer_size()
 
     while rig.numbers()["frames_persisted"] < 90:
         largest = max(largest, unsent())

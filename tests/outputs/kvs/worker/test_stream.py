@@ -187,7 +187,7 @@ def test_frames_are_gathered_and_a_key_frame_waits_for_nobody(
 def sleeps(rig: Rig) -> bool:
     """Tell whether the thread sleeps: awake, it would take what comes."""
     running = rig.upload._uploader
-    return running is not None and running._reactor._asleep
+    return running is not None and running._asleep
 
 
 def test_pictures_that_were_made_for_viewers_do_not_go_in(rig: Rig) -> None:

@@ -67,7 +67,7 @@ class CommandExecutor:
     ) -> None:
         self._producer = producer
         self._network = network
-        self._clock = network.clock
+        self._clock = network.loop.time
         self._report = report
         self._signatures = Signatures(say)
         self._fetches = Fetches(network, say, check_endpoint=settings.check_endpoint)
@@ -123,8 +123,6 @@ class CommandExecutor:
 
     def tick(self, now: float) -> None:
         """Do what it is time for, beside what the producer asks for."""
-        if self._exchange is not None:
-            self._exchange.connection.tick(now)
         self._look(now)
         self._signatures.tick(now)
         self._fetches.tick(now)
@@ -133,8 +131,6 @@ class CommandExecutor:
     def wake_at(self) -> float | None:
         """When to do both again if nothing happens. None: not before something does."""
         times = [self._signatures.wake_at, self._fetches.wake_at, self._look_again_at]
-        if self._exchange is not None:
-            times.append(self._exchange.connection.wake_at)
         asked_at = self._producer.wake_at
         times.append(self._stop_look_at if self._is_full and asked_at != _AT_ONCE else asked_at)
         return min((time for time in times if time is not None), default=None)

@@ -60,15 +60,12 @@ class Fetches:
     @property
     def wake_at(self) -> float | None:
         """When to call `tick`. None: nothing is under way."""
-        times = [*self._running.values()]
-        times += [time for one in self._running if (time := one.wake_at) is not None]
-        return min(times, default=None)
+        return min(self._running.values(), default=None)
 
     def tick(self, now: float) -> None:
         """Do what it is time for."""
         for fetch, deadline in list(self._running.items()):
-            fetch.tick(now)
-            if now >= deadline and fetch in self._running:
+            if now >= deadline:
                 fetch.broke("no answer", "")
 
     def close(self) -> None:
@@ -94,14 +91,6 @@ class _Fetch:
 
     def start(self, network: Network, endpoint: str, request: bytes) -> None:
         self._exchange = Exchange(network, endpoint, request, self, goes_on=False)
-
-    @property
-    def wake_at(self) -> float | None:
-        return None if self._exchange is None else self._exchange.connection.wake_at
-
-    def tick(self, now: float) -> None:
-        if self._exchange is not None:
-            self._exchange.connection.tick(now)
 
     def answered(self, answer: Answer) -> None:
         body = answer.body.decode(errors="replace")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
+from backpack._lib.asyncio_thread import end_loop
 from backpack._lib.threads import show_name
 from backpack._outputs.kvs.worker.executor import CommandExecutor
 from backpack._outputs.kvs.worker.http.connection import Network
-from backpack._outputs.kvs.worker.http.reactor import Reactor
 from backpack._outputs.kvs.worker.producer.commands import ProducerState, ProducerStatus
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ class Uploader:
         on_stats_changed: Callable[[], None],
         lookup: Lookup | None = None,
     ) -> None:
-        self._clock = time.monotonic
         self._producing = producing
         self._settings = settings
         self._units = units
@@ -75,18 +74,26 @@ class Uploader:
         self._say = say
         self._want_key = want_key
         self._on_stats_changed = on_stats_changed
-        self._reactor = Reactor()
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._note_mistake)
         self._network = Network(
-            self._reactor,
-            self._clock,
+            self._loop,
             ca_bundle=settings.ca_bundle,
             lookup=lookup,
             route=settings.route,
+            changed=self._turn_soon,
         )
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._mistake: BaseException | None = None
+        # Whether the thread sleeps, and whether it wants to be woken up for
+        # work. Written by it before it looks for the last time, read by others
+        # after they have left something: one of the two sees it.
+        self._asleep = False
+        self._on_call = False
         # What was posted finds both of them: the thread makes them first.
         self._producer: Producer
         self._executor: CommandExecutor
-        self._closing = False
         self._has_ended = False
         self._wanted_key = False
         # What has reached the disk outlives us. What waits here does not.
@@ -95,6 +102,7 @@ class Uploader:
         # When to look at the numbers. None: nothing has happened since.
         self._tell_at: float | None = None
         # How it stands, and since when. Replaced, never changed: any thread may read it.
+        self._clock = self._loop.time
         self.status = (ProducerStatus(ProducerState.IDLE), self._clock())
         self._thread = threading.Thread(target=self._run, name="spyglass-kvs", daemon=True)
 
@@ -104,27 +112,29 @@ class Uploader:
 
     def wake(self, *, key: bool) -> None:
         """Say that there is a unit. It ends a fragment if it is a key frame: that is urgent."""
-        self._reactor.wake(urgent=key)
+        if self._on_call or (key and self._asleep):
+            self._on_call = self._asleep = False
+            self._post(self._turn_soon)
 
     def on_message(self, body: dict[str, Any]) -> None:
         """Hand on what the application says."""
-        self._reactor.post(lambda: self._executor.on_message(body))
+        self._post(lambda: self._executor.on_message(body))
 
     def on_app_exit(self) -> None:
         """Hand on that the application has gone."""
-        self._reactor.post(lambda: self._executor.on_app_exit())  # noqa: PLW0108 - it is made later
+        self._post(lambda: self._executor.on_app_exit())  # noqa: PLW0108 - it is made later
 
     def stop(self, seconds: float, longest_seconds: float) -> None:
         """Have the producer stop once it has everything that was put in before."""
-        self._reactor.post(lambda: self._stop(seconds, longest_seconds))
+        self._post(lambda: self._stop(seconds, longest_seconds))
 
     def leave(self) -> None:
         """Have the thread end, whatever is left. Does not block. Idempotent."""
         if self._thread.ident is None:
             # It could not be started, and so gives nothing back.
-            self._reactor.close()
+            self._loop.close()
             return
-        self._reactor.post(self._leave)
+        self._post(self._loop.stop)
 
     def join(self) -> None:
         """Wait for the thread, after `leave`, and not for one that hangs."""
@@ -147,7 +157,7 @@ class Uploader:
         with contextlib.ExitStack() as undo:
             undo.callback(self._on_stats_changed)
             undo.callback(self._note_end)
-            undo.callback(self._reactor.close)
+            undo.callback(end_loop, self._loop)
             try:
                 self._begin(undo.enter_context(self._producing))
                 undo.callback(self._conclude)
@@ -165,18 +175,58 @@ class Uploader:
         )
 
     def _go_on(self) -> None:
-        while not self._closing:
-            now = self._clock()
-            self._turn(now)
-            now = self._clock()
-            calm = now < self._gather_until
-            times = (self._executor.wake_at, self._tell_at, self._gather_until if calm else None)
-            wake_at = min((time for time in times if time is not None), default=None)
-            seconds = None if wake_at is None else max(wake_at - now, 0.0)
-            self._reactor.wait(seconds, self._has_units, calm=calm)
+        self._turn_soon()
+        self._loop.run_forever()
+        # The loop goes on for a moment to close what is open, and begins nothing.
+        self._closing = True
+        self._set_timer(None)
+        if self._mistake is not None:
+            raise self._mistake
 
-    def _has_units(self) -> bool:
-        return len(self._units) > 0
+    def _post(self, call: Callable[[], None]) -> None:
+        """Have something called on the thread, and then look. Any thread; never waits."""
+        # The encoder may push while the output closes.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._call, call)
+
+    def _call(self, call: Callable[[], None]) -> None:
+        if not self._closing:
+            call()
+            self._turn_soon()
+
+    def _turn_soon(self) -> None:
+        """
+        Look for something to do once it was heard what has come.
+
+        The loop reads from sockets before it calls what it is time for: whoever says
+        why and hangs up is understood before sending to it fails.
+        """
+        self._set_timer(self._clock())
+
+    def _set_timer(self, wake_at: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if wake_at is not None and not self._closing:
+            self._timer = self._loop.call_at(wake_at, self._go_round)
+
+    def _go_round(self) -> None:
+        self._asleep = self._on_call = False
+        self._turn(self._clock())
+        calm = self._clock() < self._gather_until
+        times = (self._executor.wake_at, self._tell_at, self._gather_until if calm else None)
+        self._set_timer(min((time for time in times if time is not None), default=None))
+        self._asleep, self._on_call = True, not calm
+        if not calm and len(self._units):
+            self._turn_soon()
+
+    def _note_mistake(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Called by asyncio with what nobody has caught."""
+        self._mistake = self._mistake or context.get("exception")
+        if self._mistake is None:
+            logger.warning("%s", context["message"])
+        else:
+            self._loop.stop()
 
     def _turn(self, now: float) -> None:
         came = self._take_units(now)
@@ -223,9 +273,6 @@ class Uploader:
     def _stop(self, seconds: float, longest_seconds: float) -> None:
         self._take_units(self._clock())
         self._executor.stop(seconds, longest_seconds)
-
-    def _leave(self) -> None:
-        self._closing = True
 
     def _note_end(self) -> None:
         self._has_ended = True

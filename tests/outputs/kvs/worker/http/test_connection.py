@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backpack._outputs.kvs.worker.http import connection
-from backpack._outputs.kvs.worker.http.connection import Connection, Network
-from backpack._outputs.kvs.worker.http.reactor import Reactor
+from tests.outputs.kvs.worker.http.lines import Line
 from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
@@ -21,41 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFUSED = ("127.0.0.1", 1)
-
-
-class Line:
-    """A connection with a thread's duties done by hand."""
-
-    def __init__(self, endpoint: str, lookup: Any = None, ca_bundle: str | None = None) -> None:
-        self.reactor = Reactor()
-        # Added to the clock.
-        self.later = 0.0
-        self.network = Network(self.reactor, self.now, ca_bundle=ca_bundle, lookup=lookup)
-        self.heard = b""
-        self.ends: list[tuple[str, str]] = []
-        self.connection = Connection(
-            self.network, endpoint, self._on_data, lambda *end: self.ends.append(end)
-        )
-
-    def now(self) -> float:
-        """Tell the time."""
-        return time.monotonic() + self.later
-
-    def _on_data(self, data: bytes) -> None:
-        self.heard += data
-
-    def run(self, done: Callable[[], object]) -> None:
-        """Go on until something holds."""
-        deadline = time.monotonic() + PATIENCE
-        while not done():
-            assert time.monotonic() < deadline, (self.heard[:100], self.ends)
-            self.connection.tick(self.now())
-            self.reactor.wait(0.01, lambda: False)
-
-    def close(self) -> None:
-        """Close everything."""
-        self.connection.close()
-        self.reactor.close()
 
 
 @pytest.fixture
@@ -118,8 +82,9 @@ def test_bytes_go_both_ways_at_once(lines: Callable[..., Line], listener: socket
         assert bytes(got) == data
         assert not line.connection.blocked
         line.run(lambda: line.connection.acknowledged == len(data))
+        assert line.connection.handed == len(data)
         # Nothing waits: nobody has to look after it.
-        assert line.connection.wake_at is None
+        assert line.connection._timer is None
 
 
 def test_the_first_address_that_answers_is_taken(
@@ -155,8 +120,11 @@ def test_where_every_address_fails_the_last_cause_is_told(lines: Callable[..., L
     assert line.ends == [("connection refused", "")]
 
 
-def test_who_never_answers_is_given_five_seconds(lines: Callable[..., Line]) -> None:
-    """Whether it is the name server, the host, or TLS."""
+def test_who_never_answers_is_given_up(
+    lines: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is the name server, or the host; not before the time is over."""
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)
     hang = threading.Event()
 
     def lookup(*_values: Any, **_more: Any) -> list[Any]:
@@ -168,20 +136,16 @@ def test_who_never_answers_is_given_five_seconds(lines: Callable[..., Line]) -> 
         for sock in busy:
             sock.settimeout(0.0)
             sock.connect_ex(full.getsockname())
+        began = time.monotonic()
         hanging = [
             lines("http://somewhere.test", lookup=lookup),
             lines(url(full)),
         ]
         for line in hanging:
             line.connection.send(b"GET")
-            line.connection.tick(line.now())
-            assert line.connection.wake_at is not None
-            line.later = connection.CONNECT_SECONDS - 1
-            line.connection.tick(line.now())
-            assert line.ends == []
-            line.later = connection.CONNECT_SECONDS + 1
-            line.connection.tick(line.now())
+            line.run(lambda line=line: line.ends)
             assert line.ends == [("no connection in time", "")]
+            assert time.monotonic() - began >= connection.CONNECT_SECONDS
         for sock in busy:
             sock.close()
     hang.set()
@@ -208,7 +172,7 @@ def test_a_line_that_was_cut_is_noticed_while_something_waits(
         cut(sock)
     line.connection.send(b"GET")
     line.run(lambda: line.ends)
-    silent.run(lambda: True)
+    silent.pause()
 
     assert line.ends == [("connection timed out", "")]
     assert silent.ends == []
@@ -216,16 +180,18 @@ def test_a_line_that_was_cut_is_noticed_while_something_waits(
         sock.close()
 
 
-def test_tls_that_never_answers_is_given_five_seconds(
-    lines: Callable[..., Line], listener: socket.socket
+def test_tls_that_never_answers_is_given_up(
+    lines: Callable[..., Line], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From when it was connected."""
+    """Who has connected gets the same time once more."""
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)
     line = lines(url(listener, "https"))
     line.run(lambda: line.connection.handed)
-    line.later = connection.CONNECT_SECONDS + 1
+    began = time.monotonic()
     line.run(lambda: line.ends)
 
     assert line.ends == [("no connection in time", "")]
+    assert time.monotonic() - began >= connection.CONNECT_SECONDS / 2
 
 
 def test_a_name_is_looked_up_once_at_a_time(lines: Callable[..., Line]) -> None:
@@ -238,8 +204,10 @@ def test_a_name_is_looked_up_once_at_a_time(lines: Callable[..., Line]) -> None:
         return []
 
     line = lines("http://somewhere.test", lookup=lookup)
-    again = Connection(line.network, "http://somewhere.test", lambda _: None, lambda *_: None)
+    again = line.another("http://somewhere.test")
+    line.run(lambda: calls)
     again.close()
+    line.pause()
     hang.set()
     line.run(lambda: line.ends)
 
@@ -250,48 +218,46 @@ def test_a_name_is_looked_up_once_at_a_time(lines: Callable[..., Line]) -> None:
 
 
 def test_a_line_that_stalls_is_given_up(
-    lines: Callable[..., Line], listener: socket.socket
+    lines: Callable[..., Line], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After twenty seconds in which nothing was taken, and not while something is."""
+    """Where nothing is taken for a while, and not while something is."""
+    monkeypatch.setattr(connection, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "STALL_SECONDS", 1.0)
     line = lines(url(listener))
     line.run(lambda: line.connection.is_open)
     far, _ = listener.accept()
     with far:
         line.connection.send(bytes(40_000_000))
         far.settimeout(0.0)
-        for _ in range(3):
-            enough = line.connection.acknowledged + 1_000_000
+        until = time.monotonic() + 1.5 * connection.STALL_SECONDS
 
-            def took(enough: int = enough) -> bool:
-                with contextlib.suppress(BlockingIOError):
-                    far.recv(1 << 20)
-                return line.connection.acknowledged > enough
+        def takes() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                far.recv(32 * 1024)
+            return bool(line.ends) or time.monotonic() > until
 
-            line.run(took)
-            line.later += connection.STALL_SECONDS - 1
-            line.connection.tick(line.now())
-            assert line.ends == []
-            assert line.connection.blocked
-        line.later += connection.STALL_SECONDS + 1
-        line.connection.tick(line.now())
+        line.run(takes)
+        assert line.ends == []
+        assert line.connection.blocked
+        line.run(lambda: line.ends)
 
     assert line.ends == [("no progress", "")]
 
 
-def test_the_last_words_are_heard_though_sending_fails(
-    lines: Callable[..., Line], listener: socket.socket
-) -> None:
-    """Who says why and hangs up at once is understood."""
+def test_the_last_words_are_heard(lines: Callable[..., Line], listener: socket.socket) -> None:
+    """Who says why and hangs up at once is understood, though sending fails from then on."""
     line = lines(url(listener))
     line.run(lambda: line.connection.is_open)
     far, _ = listener.accept()
-    # A close with unread data in the buffer is a reset.
     line.connection.send(b"video")
     far.recv(1)
     far.sendall(b"because")
+    # A close with unread data in the buffer is a reset.
     far.close()
-    line.connection.send(b"video")
-    line.connection.send(b"video")
+    loop = line.turns.loop
+    loop.call_at(loop.time(), line.connection.send, b"video")
+    loop.call_at(loop.time(), line.connection.send, b"video")
+    line.run(lambda: line.ends)
 
     assert line.heard == b"because"
     assert line.ends == [("connection reset", "")]
@@ -300,13 +266,15 @@ def test_the_last_words_are_heard_though_sending_fails(
 def test_a_reset_that_sending_meets_is_one(
     lines: Callable[..., Line], listener: socket.socket
 ) -> None:
-    """It is told once: whoever reads after that finds an end like any other."""
+    """It is told once, and by its name."""
     line = lines(url(listener))
     line.run(lambda: line.connection.is_open)
     far, _ = listener.accept()
     far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     far.close()
     line.connection.send(b"video")
+    line.run(lambda: line.ends)
+    line.pause()
 
     assert line.ends == [("connection reset", "")]
 
@@ -320,9 +288,9 @@ def test_nothing_is_told_after_close(lines: Callable[..., Line], listener: socke
     far.close()
     line.connection.close()
     line.connection.send(b"x")
-    line.reactor.wait(0.0, lambda: False)
+    line.pause()
 
-    assert (line.heard, line.ends, line.connection.wake_at) == (b"", [], None)
+    assert (line.heard, line.ends, line.connection._timer) == (b"", [], None)
 
 
 @pytest.fixture

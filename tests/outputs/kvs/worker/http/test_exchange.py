@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backpack._outputs.kvs.worker.http import exchange
-from backpack._outputs.kvs.worker.http.connection import Network
 from backpack._outputs.kvs.worker.http.exchange import Answer, Exchange
-from backpack._outputs.kvs.worker.http.reactor import Reactor
+from tests.outputs.kvs.worker.http.lines import Turns
 from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+REQUEST = b"POST /putMedia HTTP/1.1\r\nHost: aws\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -24,17 +24,16 @@ class Talk:
     """One exchange, with a far side that says what a test wants."""
 
     def __init__(self, *, goes_on: bool, hang_up_after: bytes | None = None) -> None:
-        self.reactor = Reactor()
+        self.turns = Turns()
         self.told: list[Answer | bytes | str] = []
         self._hang_up_after = hang_up_after
-        network = Network(self.reactor, time.monotonic)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            self.exchange = Exchange(network, url, b"POST", self, goes_on=goes_on)
-            self.exchange.connection.tick(time.monotonic())
+            self.exchange = Exchange(self.turns.network, url, REQUEST, self, goes_on=goes_on)
+            self.turns.run(lambda: self.exchange.connection.is_open)
             self.far, _ = listener.accept()
-        self.run()
-        assert self.far.recv(99) == b"POST"
+        self.far.settimeout(PATIENCE)
+        assert self.far.recv(999).lower() == REQUEST.lower()
 
     def answered(self, answer: Answer) -> None:
         """Hear an answer."""
@@ -51,25 +50,29 @@ class Talk:
         assert sentence == ""
         self.told.append(cause)
 
-    def run(self) -> None:
-        """Hear what has come."""
-        self.reactor.wait(PATIENCE, lambda: False)
-
     def say(self, data: bytes, *, last: bool = False) -> list[Answer | bytes | str]:
         """Have the far side say something, and give all that was told."""
+        connection, heard = self.exchange.connection, []
+        monitored = connection._on_data
+
+        def on_data(data: bytes) -> None:
+            heard.append(data)
+            monitored(data)
+
+        connection._on_data = on_data
         self.far.sendall(data)
-        if data:
-            self.run()
+        self.turns.run(lambda: len(b"".join(heard)) == len(data), lambda: self.told)
+        connection._on_data = monitored
         if last:
             self.far.close()
-            self.run()
+            self.turns.run(lambda: connection._closed, lambda: self.told)
         return self.told
 
     def close(self) -> None:
         """Close everything."""
         self.exchange.close()
         self.far.close()
-        self.reactor.close()
+        self.turns.close()
 
 
 @pytest.fixture
@@ -146,7 +149,7 @@ def test_an_answer_that_goes_on_is_told_as_it_comes(stream: Talk) -> None:
     stream.say(CHUNKED)
     stream.say(b"3\r\none\r\n3\r\ntwo\r\n")
     assert stream.say(b"0\r\n\r\n") == [Answer(200), b"one", b"two", "answers ended"]
-    assert stream.exchange.connection.wake_at is None
+    assert stream.exchange.connection._closed
 
 
 def test_an_answer_that_goes_on_may_be_cut_off(stream: Talk) -> None:

@@ -1,38 +1,34 @@
-"""Keep one connection to a host, from its name to its last byte, without ever waiting."""
+"""Keep one connection to a host, from its name to its last byte, with asyncio's transports."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import fcntl
 import socket
+import ssl
 import struct
 import termios
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from backpack._outputs.kvs.shared.proxy import Route
-from backpack._outputs.kvs.worker.http.dial import Dial
+from backpack._outputs.kvs.worker.http.dial import dial
 from backpack._outputs.kvs.worker.http.errors import (
     CLOSED,
     NO_CONNECTION,
-    NO_NAME,
     NO_PROGRESS,
     cause_of,
     sentence_of,
 )
-from backpack._outputs.kvs.worker.http.reactor import READ, WRITE
 from backpack._outputs.kvs.worker.http.resolver import Resolver
-from backpack._outputs.kvs.worker.http.tls import Secure, make_context
 from backpack._outputs.kvs.worker.http.tunnel import Tunnel, TunnelError, unreached
 from backpack.errors import SettingsError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
     from backpack._outputs.kvs.shared.proxy import Proxy
-    from backpack._outputs.kvs.worker.http.reactor import Reactor
-    from backpack._outputs.kvs.worker.http.resolver import Address, Lookup
+    from backpack._outputs.kvs.worker.http.resolver import Lookup
 
 CONNECT_SECONDS = 5.0
 """For a name and an address that answers; once more for a proxy's answer, and for TLS. AWS's
@@ -46,7 +42,8 @@ STALL_SECONDS = 20.0
 LOOK_SECONDS = 5.0
 """Between two looks at that; none while nothing waits."""
 
-RECEIVE_BYTES = 64 * 1024
+_BYTES_ACKED = struct.Struct("120xQ")
+"""``tcpi_bytes_acked`` of ``struct tcp_info`` (linux/tcp.h, from Linux 4.1 on)."""
 
 
 class Network:
@@ -54,27 +51,28 @@ class Network:
     What all connections of a thread share.
 
     Args:
-        reactor: The thread's.
-        clock: Monotonic seconds.
-        ca_bundle: See `tls.make_context`.
+        loop: The thread's.
+        ca_bundle: A PEM file of authorities that stands in for the system's.
         lookup: See `Resolver`.
         route: Which hosts are reached through a proxy.
+        changed: Called whenever a connection has something new for its owner,
+            after the owner was called.
 
     """
 
     def __init__(
         self,
-        reactor: Reactor,
-        clock: Callable[[], float],
+        loop: asyncio.AbstractEventLoop,
         *,
         ca_bundle: str | None = None,
         lookup: Lookup | None = None,
         route: Route | None = None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        self.loop = loop
+        self.changed = changed
+        self.resolver = Resolver(loop, lookup)
         self._route = route or Route()
-        self.reactor = reactor
-        self.clock = clock
-        self.resolver = Resolver(reactor.post, *(() if lookup is None else (lookup,)))
         self._ca_bundle = ca_bundle
         self._context: ssl.SSLContext | None = None
 
@@ -89,11 +87,14 @@ class Network:
     def context(self) -> ssl.SSLContext:
         """Return the rules for TLS. Reading all authorities takes a while: once, if at all."""
         if self._context is None:
-            self._context = make_context(self._ca_bundle)
+            context = ssl.create_default_context(cafile=self._ca_bundle)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["http/1.1"])
+            self._context = context
         return self._context
 
 
-class Connection:
+class Connection(asyncio.Protocol):
     """
     Find a host, connect, and carry bytes both ways at once.
 
@@ -116,270 +117,203 @@ class Connection:
     ) -> None:
         parts = urlsplit(endpoint)
         self._network = network
-        self._reactor = network.reactor
+        self._loop = network.loop
         self._host = parts.hostname or ""
         self._is_secure = parts.scheme == "https"
-        self._on_data = on_data
-        self._on_end = on_end
-        self._closed = False
-        self._dial: Dial | None = None
-        self._sock: socket.socket | None = None
-        self._secure: Secure | None = None
-        # What has a proxy connect, until it has.
-        self._tunnel: Tunnel | None = None
-        # What is to be encrypted, and sent, as soon as that is possible.
-        self._early = b""
-        # What the kernel has not taken yet.
-        self._unsent = memoryview(b"")
-        self._is_writing = False
-        # What sending has met.
-        self._error: OSError | None = None
-        # Bytes that it has taken.
-        self.handed = 0
-        # Acknowledged bytes when they were last seen to have grown.
-        self._seen = 0
-        self._moved_at = 0.0
-        self._deadline: float | None = network.clock() + CONNECT_SECONDS
         self._port = parts.port or (443 if self._is_secure else 80)
         # What is not encrypted stays on this machine.
         self._proxy = network.proxy_for(self._host, self._port) if self._is_secure else None
-        place = (self._host, self._port) if self._proxy is None else self._proxy.place
-        network.resolver.resolve(*place, self._resolved)
+        self._on_data = on_data
+        self._on_end = on_end
+        self._closed = False
+        # Whether whoever was connected to is the host, and not a proxy that has not answered yet.
+        self._is_there = False
+        # The connection itself, and what is written to: the same unless there is TLS.
+        self._line: asyncio.Transport | None = None
+        self._transport: asyncio.Transport | None = None
+        # What is to be sent as soon as that is possible.
+        self._early = b""
+        self._is_paused = False
+        # What the kernel told before anything was sent: it counts the handshake.
+        self._acknowledged_first = 0
+        # Acknowledged bytes when they were last seen to have grown.
+        self._seen = 0
+        self._moved_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._set_timer(CONNECT_SECONDS, self._give_up)
+        self._opening = self._loop.create_task(self._open())
 
     # What the owner does.
 
     def send(self, data: bytes) -> None:
         """Send something; what the kernel does not take at once is kept."""
-        if not self.is_open:
+        if self._transport is None:
             self._early += data
-        elif self._secure is None:
-            self._write(data)
         else:
-            self._secure.seal(data)
-            self._write(self._secure.outgoing())
+            self._transport.write(data)
 
     @property
     def blocked(self) -> bool:
         """Whether something waits to be sent, so that more would only pile up."""
-        return bool(self._unsent or self._early)
+        return self._is_paused or bool(self._early)
 
     @property
     def is_open(self) -> bool:
         """Whether it can carry something."""
-        if self._sock is None or not self._is_secure:
-            return self._sock is not None
-        return self._secure is not None and self._secure.ready
+        return self._transport is not None
 
     @property
     def acknowledged(self) -> int:
         """How many bytes the far side's kernel has acknowledged. Asks our own."""
-        if self._sock is None:
-            return self.handed
-        # tcp(7), SIOCOUTQ: what waits here, or is under way.
-        waiting = fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(4))
-        return self.handed - int(struct.unpack("i", waiting)[0])
+        sock = self._socket
+        if sock is None:
+            return 0
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+        return int(_BYTES_ACKED.unpack(told)[0]) - self._acknowledged_first
 
     @property
-    def wake_at(self) -> float | None:
-        """When to call `tick`. None: not before something comes."""
-        times = (self._deadline, None if self._dial is None else self._dial.wake_at)
-        return min((time for time in times if time is not None), default=None)
-
-    def tick(self, now: float) -> None:
-        """Do what it is time for."""
-        if self._dial is not None:
-            self._dial.tick(now)
-        if self._deadline is None or now < self._deadline:
-            return
-        if not self.is_open:
-            self._end(NO_CONNECTION)
-        else:
-            self._look(now)
-
-    def _look(self, now: float) -> None:
-        """See whether what waits gets anywhere."""
+    def handed(self) -> int:
+        """How many bytes the kernel has taken. Asks it."""
+        sock = self._socket
+        if sock is None:
+            return 0
         acknowledged = self.acknowledged
+        # tcp(7), SIOCOUTQ: what waits there, or is under way.
+        waiting = fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))
+        return acknowledged + int(struct.unpack("i", waiting)[0])
+
+    def close(self) -> None:
+        """Close it, whatever it is at; nothing is called any more. Idempotent."""
+        self._closed = True
+        self._early = b""
+        self._opening.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._line is not None:
+            # Without a good-bye of TLS, which might be waited for.
+            self._line.abort()
+            self._line = self._transport = None
+
+    # How it is opened.
+
+    async def _open(self) -> None:
+        try:
+            await self._connect()
+        except TunnelError as error:
+            self._end(error.cause, error.sentence)
+        except (OSError, ValueError) as error:
+            # ValueError: not a server's name.
+            self._fail(error if isinstance(error, OSError) else OSError(str(error)))
+
+    async def _connect(self) -> None:
+        host, port = (self._host, self._port) if self._proxy is None else self._proxy.place
+        tunnel = None if self._proxy is None else Tunnel(self._proxy, self._host, self._port)
+        addresses = await self._network.resolver.addresses(host, port)
+        sock = await dial(self._loop, addresses)
+        made, _ = await self._loop.create_connection(
+            lambda: tunnel or (asyncio.Protocol() if self._is_secure else self), sock=sock
+        )
+        line = self._line = made
+        self._set_up(line)
+        if tunnel is not None:
+            self._set_timer(CONNECT_SECONDS, self._give_up)
+            await tunnel.opened(self._loop, line)
+        self._is_there = True
+        if not self._is_secure:
+            self._opened(line)
+            return
+        self._set_timer(CONNECT_SECONDS, self._give_up)
+        secure = await self._loop.start_tls(
+            line, self, self._network.context(), server_hostname=self._host
+        )
+        self._opened(cast("asyncio.Transport", secure))
+
+    def _set_up(self, line: asyncio.Transport) -> None:
+        line.set_write_buffer_limits(0)
+        sock = line.get_extra_info("socket")
+        # The kernel looks, while something is under way and not otherwise. (tcp(7))
+        silent_ms = int(SILENT_SECONDS * 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silent_ms)
+        self._acknowledged_first = self.acknowledged
+
+    def _opened(self, transport: asyncio.Transport) -> None:
+        self._set_timer(None, self._look)
+        self._transport = transport
+        # A transport of TLS would take 0 for no limit at all.
+        transport.set_write_buffer_limits(high=int(self._is_secure), low=0)
+        early, self._early = self._early, b""
+        if early:
+            transport.write(early)
+        self._network.changed()
+
+    def _give_up(self) -> None:
+        self._end(NO_CONNECTION)
+
+    # What asyncio calls.
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what has come."""
+        if not self._closed:
+            self._on_data(data)
+            self._network.changed()
+
+    def eof_received(self) -> None:
+        """End: whoever sends no more has nothing to answer. asyncio closes the transport."""
+        self._end(CLOSED)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, with what has ended it."""
+        if exc is None:
+            self._end(CLOSED)
+        else:
+            self._fail(exc if isinstance(exc, OSError) else OSError(str(exc)))
+
+    def pause_writing(self) -> None:
+        """Mind the time while something waits to be sent."""
+        self._is_paused = True
+        self._moved_at = self._loop.time()
+        self._set_timer(LOOK_SECONDS, self._look)
+
+    def resume_writing(self) -> None:
+        """Nothing waits any more."""
+        self._is_paused = False
+        self._set_timer(None, self._look)
+        self._network.changed()
+
+    # How it ends.
+
+    def _look(self) -> None:
+        """See whether what waits gets anywhere."""
+        now, acknowledged = self._loop.time(), self.acknowledged
         if acknowledged > self._seen:
             self._seen, self._moved_at = acknowledged, now
         elif now - self._moved_at >= STALL_SECONDS:
             self._end(NO_PROGRESS)
             return
-        self._deadline = now + LOOK_SECONDS
-
-    def close(self) -> None:
-        """Close it, whatever it is at; nothing is called any more. Idempotent."""
-        self._closed = True
-        self._deadline = None
-        self._unsent = memoryview(b"")
-        if self._dial is not None:
-            self._dial.close()
-            self._dial = None
-        if self._sock is not None:
-            self._reactor.forget(self._sock)
-            self._sock.close()
-            self._sock = None
-
-    # What the network does.
-
-    def _resolved(self, addresses: list[Address]) -> None:
-        if self._closed:
-            return
-        if not addresses:
-            self._end(NO_NAME)
-            return
-        self._dial = Dial(self._reactor, addresses, self._network.clock(), self._connected)
-
-    def _connected(self, sock: socket.socket | None, cause: str) -> None:
-        self._dial = None
-        if sock is None:
-            self._end(cause)
-            return
-        self._sock = sock
-        # The kernel looks, while something is under way and not otherwise. (tcp(7))
-        silent_ms = int(SILENT_SECONDS * 1000)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silent_ms)
-        self._reactor.watch(sock, READ, self._ready)
-        if not self._is_secure:
-            self._opened()
-            return
-        self._deadline = self._network.clock() + CONNECT_SECONDS
-        if self._proxy is None:
-            self._greet()
-            return
-        self._tunnel = Tunnel(self._proxy, self._host, self._port)
-        self._write(self._tunnel.request)
-
-    def _greet(self) -> None:
-        """Begin with TLS."""
-        self._deadline = self._network.clock() + CONNECT_SECONDS
-        try:
-            self._secure = Secure(self._network.context(), self._host)
-            self._secure.greet()
-        except (OSError, ValueError) as error:
-            # Not a server's name, or the file of authorities cannot be read.
-            self._fail(error if isinstance(error, OSError) else OSError(str(error)))
-            return
-        self._write(self._secure.outgoing())
-
-    def _opened(self) -> None:
-        self._set_deadline()
-        early, self._early = self._early, b""
-        if early:
-            self.send(early)
-
-    def _ready(self, events: int) -> None:
-        if events & WRITE:
-            self._flush()
-        if events & READ:
-            self._receive()
-
-    def _receive(self) -> None:
-        """Take what has come, all of it."""
-        while self._sock is not None:
-            try:
-                data = self._sock.recv(RECEIVE_BYTES)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._fail(error)
-                return
-            if not data:
-                # A socket tells an error once: after that a reset looks like an end.
-                if self._error is not None:
-                    self._fail(self._error)
-                else:
-                    self._end(CLOSED)
-                return
-            self._heard(data)
-            if len(data) < RECEIVE_BYTES:
-                return
-
-    def _heard(self, data: bytes) -> None:
-        if self._tunnel is not None:
-            self._ask_proxy(self._tunnel, data)
-            return
-        secure = self._secure
-        if secure is None:
-            self._on_data(data)
-            return
-        was_ready = secure.ready
-        try:
-            plain, last = secure.open(data)
-        except OSError as error:
-            # The far side may want to know why.
-            self._try_last_word(secure.outgoing())
-            self._fail(error)
-            return
-        self._write(secure.outgoing())
-        if secure.ready and not was_ready and not self._closed:
-            self._opened()
-        if plain and not self._closed:
-            self._on_data(plain)
-        if last:
-            self._end(CLOSED)
-
-    def _ask_proxy(self, tunnel: Tunnel, data: bytes) -> None:
-        try:
-            if tunnel.feed(data):
-                self._tunnel = None
-                self._greet()
-        except TunnelError as error:
-            self._end(error.cause, error.sentence)
-
-    def _try_last_word(self, data: bytes) -> None:
-        if data and self._sock is not None and not self._unsent:
-            with contextlib.suppress(OSError):
-                self._sock.send(data)
-
-    def _write(self, data: bytes) -> None:
-        if self._sock is None or not data:
-            return
-        if self._unsent:
-            self._unsent = memoryview(bytes(self._unsent) + data)
-            return
-        self._unsent = memoryview(data)
-        self._flush()
-
-    def _flush(self) -> None:
-        if self._sock is None or not self._unsent:
-            return
-        try:
-            taken = self._sock.send(self._unsent)
-        except BlockingIOError:
-            taken = 0
-        except OSError as error:
-            self._cut_off(error)
-            return
-        self.handed += taken
-        self._unsent = self._unsent[taken:]
-        if bool(self._unsent) is not self._is_writing:
-            self._is_writing = bool(self._unsent)
-            self._reactor.change(self._sock, READ | WRITE * self._is_writing, self._ready)
-            self._set_deadline()
-
-    def _set_deadline(self) -> None:
-        """Mind the time while something waits to be sent; before it is open others do."""
-        if self.is_open:
-            now = self._network.clock()
-            self._moved_at = now
-            self._deadline = now + LOOK_SECONDS if self._is_writing else None
-
-    def _cut_off(self, error: OSError) -> None:
-        """End, but hear before what the far side has said: it may be why."""
-        self._unsent = memoryview(b"")
-        self._error = error
-        self._receive()
-        self._fail(error)
+        self._set_timer(LOOK_SECONDS, self._look)
 
     def _fail(self, error: OSError) -> None:
         cause = cause_of(error)
-        self._end(cause, sentence_of(cause, self._host, error))
+        is_of_proxy = self._proxy is not None and not self._is_there
+        self._end(cause, "" if is_of_proxy else sentence_of(cause, self._host, error))
 
     def _end(self, cause: str, sentence: str = "") -> None:
         if self._closed:
             return
-        is_there = self._sock is not None and self._tunnel is None
         self.close()
-        if self._proxy is not None and not sentence and not is_there:
+        if self._proxy is not None and not self._is_there and not sentence:
             sentence = unreached(self._proxy, cause)
         self._on_end(cause, sentence or sentence_of(cause, self._host))
+        self._network.changed()
+
+    def _set_timer(self, seconds: float | None, call: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self._loop.call_later(seconds, call)
+
+    @property
+    def _socket(self) -> socket.socket | None:
+        if self._line is None:
+            return None
+        return cast("socket.socket", self._line.get_extra_info("socket"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 from typing import Final
 
@@ -36,6 +37,11 @@ def cause_of(error: OSError) -> str:
         return CERTIFICATE
     if isinstance(error, ssl.SSLError):
         return "TLS failed"
+    if isinstance(error, socket.gaierror):
+        return NO_NAME
+    if isinstance(error, ConnectionError) and not error.errno:
+        # asyncio's own, and no system call's.
+        return "connection reset"
     return _CAUSES.get(error.errno or 0, "connection failed")
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from backpack._outputs.kvs.worker.http.connection import Connection
 from backpack._outputs.kvs.worker.http.errors import ANSWERS_ENDED, CLOSED, UNREADABLE
-from backpack._outputs.kvs.worker.http.response import AnswerError, AnswerReader, Head
+from backpack._outputs.kvs.worker.http.library import h11
 
 if TYPE_CHECKING:
     from backpack._outputs.kvs.worker.http.connection import Network
-    from backpack._outputs.kvs.worker.http.response import Part
 
 LARGEST_BODY_BYTES = 256 * 1024
 """Of an answer that is read as a whole: what AWS says there is a few hundred."""
@@ -65,6 +64,9 @@ class Exchange:
         heard: Who hears of it.
         goes_on: Whether an answer 200 is told as soon as its head is there.
 
+    Raises:
+        ValueError: The request is none.
+
     """
 
     def __init__(
@@ -72,18 +74,36 @@ class Exchange:
     ) -> None:
         self._heard = heard
         self._goes_on = goes_on
-        self._reader = AnswerReader()
-        self._head: Head | None = None
+        self._http = h11.Connection(h11.CLIENT)
+        self._head: h11.Response | None = None
         self._body = bytearray()
         # Whether an answer was told, and whether nothing is told any more.
         self._is_answered = False
         self._is_over = False
+        written = self._write_again(request)
         self.connection = Connection(network, endpoint, self._on_data, self._on_end)
-        self.connection.send(request)
+        self.connection.send(written)
 
     def send_chunk(self, data: bytes) -> None:
         """Send a part of the body; the end of it where there is no data (RFC 9112, 7.1)."""
-        self.connection.send(b"%x\r\n%b\r\n" % (len(data), data))
+        event = h11.Data(data=data) if data else h11.EndOfMessage()
+        self.connection.send(self._http.send(event) or b"")
+
+    def _write_again(self, request: bytes) -> bytes:
+        """Give h11 a request that is signed as it stands: it has to know what is answered."""
+        reader = h11.Connection(h11.SERVER)
+        written = b""
+        try:
+            reader.receive_data(request)
+            event = reader.next_event()
+            while isinstance(event, (h11.Request, h11.Data, h11.EndOfMessage)):
+                written += self._http.send(event) or b""
+                event = reader.next_event()
+        except h11.ProtocolError as error:
+            raise ValueError(f"What is to be sent is no request of HTTP/1.1: {error}.") from None
+        if not written:
+            raise ValueError("What is to be sent is no whole request of HTTP/1.1.")
+        return written
 
     def close(self) -> None:
         """End it; nothing is told any more. Idempotent."""
@@ -92,28 +112,33 @@ class Exchange:
 
     def _on_data(self, data: bytes) -> None:
         try:
-            parts = self._reader.feed(data)
-        except AnswerError:
+            self._http.receive_data(data)
+            self._take_events()
+        except h11.RemoteProtocolError:
             self._break(UNREADABLE)
-            return
-        self._take(parts)
 
-    def _take(self, parts: list[Part]) -> None:
-        for part in parts:
-            if self._is_over:
-                return
-            if isinstance(part, Head):
-                self._head = part
-                if self._goes_on and part.status == _OK:
+    def _take_events(self) -> None:
+        while not self._is_over:
+            event = self._http.next_event()
+            if isinstance(event, h11.Response):
+                self._head = event
+                if self._goes_on and event.status_code == _OK:
                     self._tell()
-            elif not isinstance(part, bytes):
+            elif isinstance(event, h11.Data):
+                self._take_data(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage):
                 self._finish()
-            elif self._is_answered:
-                self._heard.more(part)
-            else:
-                self._body += part
-                if len(self._body) > LARGEST_BODY_BYTES:
-                    self._break(UNREADABLE)
+            elif not isinstance(event, h11.InformationalResponse):
+                # It waits for more, or there is nothing more to come.
+                return
+
+    def _take_data(self, data: bytes) -> None:
+        if self._is_answered:
+            self._heard.more(data)
+            return
+        self._body += data
+        if len(self._body) > LARGEST_BODY_BYTES:
+            self._break(UNREADABLE)
 
     def _finish(self) -> None:
         if self._is_answered:
@@ -123,9 +148,12 @@ class Exchange:
             self._tell()
 
     def _on_end(self, cause: str, sentence: str) -> None:
-        refused = self._head is not None and self._head.status != _OK
-        with contextlib.suppress(AnswerError):
-            self._take(self._reader.closed() if cause == CLOSED else [])
+        refused = self._head is not None and self._head.status_code != _OK
+        if cause == CLOSED:
+            # Some answers last as long as their connection; the others are cut off.
+            with contextlib.suppress(h11.RemoteProtocolError):
+                self._http.receive_data(b"")
+                self._take_events()
         if self._is_over:
             return
         if refused:
@@ -139,13 +167,13 @@ class Exchange:
         if self._head is None:
             return
         self._is_answered = True
-        headers = self._head.headers
+        headers = {name: value.decode("latin-1") for name, value in self._head.headers}
         self._heard.answered(
             Answer(
-                self._head.status,
-                headers.get("x-amzn-errortype", ""),
+                self._head.status_code,
+                headers.get(b"x-amzn-errortype", ""),
                 bytes(self._body),
-                _skew_seconds(headers.get("date", "")),
+                _skew_seconds(headers.get(b"date", "")),
             )
         )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import ipaddress
 import itertools
 import socket
 import threading
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Address: TypeAlias = tuple[int, Any]
+Address: TypeAlias = tuple[int, tuple[Any, ...]]
 """Family and what `socket.socket.connect` takes."""
 
 Lookup: TypeAlias = "Callable[..., list[tuple[Any, ...]]]"
@@ -25,45 +28,44 @@ class Resolver:
     Look names up, each on a thread of its own that nobody waits for.
 
     The C library may take half a minute for a name when its servers are
-    silent, and cannot be interrupted. One thread's, but for the lookup itself.
+    silent, and cannot be interrupted. asyncio's own threads for this are
+    waited for when the process ends.
 
     Args:
-        post: Has something called on the owner's thread.
+        loop: Its thread calls everything but the lookup itself.
         lookup: What does the work.
 
     """
 
-    def __init__(
-        self, post: Callable[[Callable[[], None]], None], lookup: Lookup = socket.getaddrinfo
-    ) -> None:
-        self._post = post
-        self._lookup = lookup
-        # Lookups that are under way, and who waits for them. A server that
-        # hangs is asked once, however often it is tried again.
-        self._waiting: dict[tuple[str, int], list[Callable[[list[Address]], None]]] = {}
+    def __init__(self, loop: asyncio.AbstractEventLoop, lookup: Lookup | None = None) -> None:
+        self._loop = loop
+        self._lookup = lookup or socket.getaddrinfo
+        # Lookups that are under way. A server that hangs is asked once,
+        # however often the connection is tried again.
+        self._looking: dict[tuple[str, int], asyncio.Future[list[Address]]] = {}
 
-    def resolve(self, host: str, port: int, then: Callable[[list[Address]], None]) -> None:
+    async def addresses(self, host: str, port: int) -> list[Address]:
         """
-        Find a host's addresses.
+        Return the addresses of a host, the best first; at once for an address.
 
-        Args:
-            host: A name, or an address.
-            port: The port.
-            then: Called on the owner's thread with what was found, which may
-                be nothing: at once for an address.
+        Raises:
+            socket.gaierror: There are none.
 
         """
-        literal = _literal(host, port)
-        if literal is not None:
-            then([literal])
-            return
-        waiting = self._waiting.setdefault((host, port), [])
-        waiting.append(then)
-        if len(waiting) > 1:
-            return
-        threading.Thread(
-            target=self._run, args=(host, port), name="spyglass-kvs-name", daemon=True
-        ).start()
+        with contextlib.suppress(ValueError):
+            is_old = ipaddress.ip_address(host).version == 4  # noqa: PLR2004 - of IP
+            return [(int(socket.AF_INET if is_old else socket.AF_INET6), (host, port))]
+        place = (host, port)
+        if place not in self._looking:
+            self._looking[place] = self._loop.create_future()
+            threading.Thread(
+                target=self._run, args=place, name="spyglass-kvs-name", daemon=True
+            ).start()
+        # Others may wait for the same answer.
+        found = await asyncio.shield(self._looking[place])
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return found
 
     def _run(self, host: str, port: int) -> None:
         try:
@@ -71,21 +73,12 @@ class Resolver:
         except (OSError, UnicodeError):
             found = []
         addresses = _interleave([(int(one[0]), one[4]) for one in found])
-        self._post(lambda: self._done(host, port, addresses))
+        # The loop may be closed by now.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._found, (host, port), addresses)
 
-    def _done(self, host: str, port: int, addresses: list[Address]) -> None:
-        for then in self._waiting.pop((host, port), []):
-            then(addresses)
-
-
-def _literal(host: str, port: int) -> Address | None:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except (OSError, ValueError):
-            continue
-        return int(family), (host, port)
-    return None
+    def _found(self, place: tuple[str, int], addresses: list[Address]) -> None:
+        self._looking.pop(place).set_result(addresses)
 
 
 def _interleave(addresses: list[Address]) -> list[Address]:

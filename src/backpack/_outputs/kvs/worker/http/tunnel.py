@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from backpack._outputs.kvs.shared.proxy import PROXY_VARIABLE
-from backpack._outputs.kvs.worker.http.errors import UNREADABLE
-from backpack._outputs.kvs.worker.http.response import AnswerError, AnswerReader, Head
+from backpack._outputs.kvs.worker.http.errors import CLOSED, UNREADABLE, cause_of
+from backpack._outputs.kvs.worker.http.library import h11
 from backpack._version import VERSION
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class TunnelError(Exception):
         self.sentence = sentence
 
 
-class Tunnel:
+class Tunnel(asyncio.Protocol):
     """
-    What is said to a proxy, and what it answers. Knows no socket.
+    What is said to a proxy, and what it answers.
 
     Args:
         proxy: The proxy.
@@ -50,18 +51,15 @@ class Tunnel:
         self._host = host
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         login = proxy.authorization
-        lines = [
-            f"CONNECT {place} HTTP/1.1",
-            f"Host: {place}",
-            f"User-Agent: backpack-spyglass/{VERSION}",
-            *([f"Proxy-Authorization: {login}"] if login else []),
-        ]
-        self.request = ("\r\n".join(lines) + "\r\n\r\n").encode()
-        self._reader = AnswerReader()
+        headers = [("Host", place), ("User-Agent", f"backpack-spyglass/{VERSION}")]
+        headers += [("Proxy-Authorization", login)] if login else []
+        self._http = h11.Connection(h11.CLIENT)
+        self._request = h11.Request(method="CONNECT", target=place, headers=headers)
+        self._answered: asyncio.Future[h11.Response] | None = None
 
-    def feed(self, data: bytes) -> bool:
+    async def opened(self, loop: asyncio.AbstractEventLoop, line: asyncio.Transport) -> None:
         """
-        Take what the proxy says, and tell whether the way is open.
+        Ask the proxy, and wait until the way is open.
 
         After that nothing comes from the far side before it is spoken to.
 
@@ -69,17 +67,43 @@ class Tunnel:
             TunnelError: It does not open it.
 
         """
+        self._answered = loop.create_future()
+        line.write(self._http.send(self._request) or b"")
+        self._http.send(h11.EndOfMessage())
+        status = (await self._answered).status_code
+        if status not in _GRANTED:
+            raise TunnelError(f"proxy answered {status}", self._why_not(status))
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the proxy says."""
         try:
-            head = next((one for one in self._reader.feed(data) if isinstance(one, Head)), None)
-        except AnswerError:
-            raise TunnelError(
-                UNREADABLE, f"{self._named} does not answer as a proxy of HTTP does."
-            ) from None
-        if head is None:
-            return False
-        if head.status not in _GRANTED:
-            raise TunnelError(f"proxy answered {head.status}", self._why_not(head.status))
-        return True
+            self._http.receive_data(data)
+            event = self._http.next_event()
+            while isinstance(event, h11.InformationalResponse):
+                event = self._http.next_event()
+        except h11.RemoteProtocolError:
+            words = f"{self._named} does not answer as a proxy of HTTP does."
+            self._fail(TunnelError(UNREADABLE, words))
+            return
+        waiting = self._waiting
+        if isinstance(event, h11.Response) and waiting is not None:
+            waiting.set_result(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with what has ended the connection."""
+        cause = cause_of(exc) if isinstance(exc, OSError) else CLOSED
+        self._fail(TunnelError(cause, unreached(self._proxy, cause)))
+
+    def _fail(self, error: TunnelError) -> None:
+        waiting = self._waiting
+        if waiting is not None:
+            waiting.set_exception(error)
+
+    @property
+    def _waiting(self) -> asyncio.Future[h11.Response] | None:
+        """What `opened` waits for, if it still does."""
+        answered = self._answered
+        return None if answered is None or answered.done() else answered
 
     def _why_not(self, status: int) -> str:
         if status in _LOGIN_NEEDED:
