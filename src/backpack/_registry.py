@@ -129,7 +129,7 @@ OUTPUTS: Final = (
             "gst-launch-1.0 rtspsrc location={url} latency=0 ! decodebin ! autovideosink",
         ),
     ),
-    OutputType("kvs", scheme="kvs", target="REGION/STREAM", has_command=True),
+    OutputType("kvs", scheme="kvs", target="REGION/STREAM", has_command=True, requires=("h11",)),
     OutputType("gstreamer", room="gst"),
 )
 """Our own. Adding one is a folder below `_outputs` and an entry here."""

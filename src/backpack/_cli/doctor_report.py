@@ -64,6 +64,7 @@ def _used(python: Facts, facts: Facts) -> Iterator[str]:
         ("libyuv", "libyuv", "fast colour conversion"),
         ("TLS (glib-networking)", "tls", "rtsps:// cameras"),
         ("aiohttp", "aiohttp", "http://, the page in the browser"),
+        ("h11", "h11", "kvs://, with SpyGlass's own producer"),
         ("WebRTC", "webrtc", "the page over UDP; without it the page uses TCP"),
         ("numpy", "numpy", "`spyglass serve` where the application's Python has no gi"),
     ):

@@ -87,6 +87,7 @@ PACKAGES: Final = (
         frozenset({"WebRTC"}),
     ),
     Package("ca-certificates", "ca-certificates", "AWS's certificates", frozenset({"kvs://"})),
+    Package("python3-h11", "python3-h11", "HTTP for uploads to AWS", frozenset({"kvs://"})),
     Package("python3-numpy", "python3-numpy", "numpy for `spyglass serve`", frozenset({READING})),
     Package("gstreamer1.0-libav", "gstreamer1-plugin-libav", "decoders", frozenset({READING})),
 )
