@@ -4,6 +4,8 @@ import json
 import logging
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -321,6 +323,32 @@ def test_a_certificate_that_is_not_trusted_is_told(tls_server: KVSServer) -> Non
         wait_for(lambda: "AWS_CA_BUNDLE" in rig.upload.trouble)
 
     assert tls_server.heads == []
+
+
+WITHOUT_H11 = """
+import sys
+sys.modules["h11"] = None
+from backpack._media.hub import Hub
+from backpack._outputs.kvs.settings import UploadSettings
+from backpack._outputs.kvs.worker import stream
+from backpack._outputs.kvs.worker.kvssink import output
+from backpack.errors import MissingDependencyError
+settings = UploadSettings.from_dict({"region": "us-east-1", "stream_name": "test"})
+upload = stream.KVSUpload(Hub(), settings, say=print, on_stats_changed=print)
+try:
+    upload.open()
+except MissingDependencyError as error:
+    print(error)
+"""
+
+
+def test_without_h11_the_error_says_what_to_install() -> None:
+    """The streaming process may run under a Python that lacks it; kvssink needs none of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_H11], capture_output=True, text=True, check=True
+    )
+
+    assert "python3-h11" in done.stdout
 
 
 def test_what_cannot_be_sent_waits_on_disk(

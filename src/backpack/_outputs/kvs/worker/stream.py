@@ -17,7 +17,6 @@ from backpack._outputs.kvs.worker.producer.journal import Journal
 from backpack._outputs.kvs.worker.producer.matroska import SEGMENT_UID_BYTES
 from backpack._outputs.kvs.worker.producer.producer import Producer
 from backpack._outputs.kvs.worker.report import Report
-from backpack._outputs.kvs.worker.uploader import Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from backpack._media.hub import Hub
     from backpack._media.output import StreamSource, WorkerOutput
     from backpack._outputs.kvs.worker.http.resolver import Lookup
+    from backpack._outputs.kvs.worker.uploader import Uploader
 
 _MOST_UNITS = 300
 _MOST_BYTES = 16 << 20
@@ -86,8 +86,12 @@ class KVSUpload:
 
         Raises:
             SettingsError: Nothing can be kept in ``buffer_path``.
+            MissingDependencyError: h11 is not installed for this Python.
 
         """
+        # Only here: it loads h11, and whoever uses kvssink needs none of it.
+        from backpack._outputs.kvs.worker.uploader import Uploader  # noqa: PLC0415
+
         settings = self._settings
         with contextlib.ExitStack() as undo:
             journal = None
