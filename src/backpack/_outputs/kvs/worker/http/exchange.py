@@ -90,7 +90,7 @@ class Exchange:
         self.connection.send(self._http.send(event) or b"")
 
     def _write_again(self, request: bytes) -> bytes:
-        """Give h11 a request that is signed as it stands: it has to know what is answered."""
+        """Return a signed request as h11 writes it: h11 has to know what is answered."""
         reader = h11.Connection(h11.SERVER)
         written = b""
         try:
