@@ -52,17 +52,18 @@ class Talk:
 
     def say(self, data: bytes, *, last: bool = False) -> list[Answer | bytes | str]:
         """Have the far side say something, and give all that was told."""
-        connection, heard = self.exchange.connection, []
-        monitored = connection._on_data
+        connection = self.exchange.connection
+        come = bytearray()
+        take = connection._on_data
 
         def on_data(data: bytes) -> None:
-            heard.append(data)
-            monitored(data)
+            come.extend(data)
+            take(data)
 
         connection._on_data = on_data
         self.far.sendall(data)
-        self.turns.run(lambda: len(b"".join(heard)) == len(data), lambda: self.told)
-        connection._on_data = monitored
+        self.turns.run(lambda: len(come) == len(data), lambda: self.told)
+        connection._on_data = take
         if last:
             self.far.close()
             self.turns.run(lambda: connection._closed, lambda: self.told)

@@ -1,1 +1,1 @@
-"""HTTP/1.1 over sockets of our own: what the uploads need of it."""
+"""HTTP/1.1 by asyncio and h11: what the uploads need of it."""

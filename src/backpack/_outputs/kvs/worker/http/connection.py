@@ -147,10 +147,10 @@ class Connection(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send something; what the kernel does not take at once is kept."""
-        if self._transport is None:
-            self._early += data
-        else:
+        if self._transport is not None:
             self._transport.write(data)
+        elif not self._closed:
+            self._early += data
 
     @property
     def blocked(self) -> bool:
@@ -240,7 +240,7 @@ class Connection(asyncio.Protocol):
     def _opened(self, transport: asyncio.Transport) -> None:
         self._set_timer(None, self._look)
         self._transport = transport
-        # A transport of TLS would take 0 for no limit at all.
+        # With 0 one of TLS would be paused for good.
         transport.set_write_buffer_limits(high=int(self._is_secure), low=0)
         early, self._early = self._early, b""
         if early:
@@ -253,13 +253,13 @@ class Connection(asyncio.Protocol):
     # What asyncio calls.
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what has come."""
+        """Pass on what has come."""
         if not self._closed:
             self._on_data(data)
             self._network.changed()
 
     def eof_received(self) -> None:
-        """End: whoever sends no more has nothing to answer. asyncio closes the transport."""
+        """End: a service that sends no more has nothing to answer."""
         self._end(CLOSED)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""Send one request on a connection of its own, and hear its answer."""
+"""One request on a connection of its own, and its answer: h11 writes and reads them."""
 
 from __future__ import annotations
 
