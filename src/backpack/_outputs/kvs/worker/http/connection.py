@@ -190,10 +190,11 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._line is not None:
-            # Without a good-bye of TLS, which might be waited for.
-            self._line.abort()
-            self._line = self._transport = None
+        for transport in (self._transport, self._line):
+            if transport is not None:
+                # Without the last word of TLS, which might be waited for.
+                transport.abort()
+        self._line = self._transport = None
 
     # How it is opened.
 
