@@ -1,7 +1,7 @@
 """
 Connect to whichever of a host's addresses answers first.
 
-asyncio does so, too (``happy_eyeballs_delay``), but up to Python 3.12 it loses a socket that has
+asyncio does so, too (``happy_eyeballs_delay``), but that of Python 3.11 loses a socket that has
 just connected when it is cancelled, and gives the errors of several addresses as one text.
 """
 
