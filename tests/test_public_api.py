@@ -62,6 +62,7 @@ REEXPORTING = {
     "backpack._gst.gi",
     "backpack._gst.rtsp",
     "backpack._gst.webrtc",
+    "backpack._outputs.kvs.worker.http.library",
     "backpack._outputs.web.worker.aio",
 }
 """Private modules with an `__all__`: they pass on names of other packages."""
