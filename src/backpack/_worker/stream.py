@@ -239,6 +239,8 @@ class WorkerStream:
             output.finish(*self._deliver_seconds)
         self._timer = Timer(max(self._deliver_seconds) + HANG_SECONDS, self._release)
         self.step()
+        # A process that ends has to know that something is delivered: that may take longer.
+        self._on_stats_changed(self.number)
 
     def _release(self) -> None:
         if not self._enter(StreamEvent.DELIVERED):
