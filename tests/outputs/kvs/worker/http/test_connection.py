@@ -407,3 +407,29 @@ def test_old_tls_and_no_tls_are_refused(
         line.run(lambda: line.ends)
     assert line.ends[0][0] == "TLS failed"
     assert "TLS 1.2" in line.ends[0][1]
+
+
+def test_a_lookup_that_fails_in_whatever_way_is_tried_again(
+    lines: Callable[..., Line], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for good for an answer that will not come, or for a thread there is not."""
+    faults: list[Exception] = [RuntimeError("a fault of a library")]
+    found = finds(listener.getsockname())
+
+    def lookup(*values: Any, **more: Any) -> list[Any]:
+        if faults:
+            raise faults.pop()
+        return list(found(*values, **more))
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    line = lines("http://somewhere.test", lookup=lookup)
+    line.run(lambda: len(line.ends) == 1)
+    with monkeypatch.context() as changed:
+        changed.setattr(threading.Thread, "start", refuse)
+        line.another("http://somewhere.test")
+        line.run(lambda: len(line.ends) == 2)
+    last = line.another("http://somewhere.test")
+    line.run(lambda: last.is_open)
+    last.close()

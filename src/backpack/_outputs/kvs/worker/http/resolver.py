@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import itertools
 import socket
@@ -50,6 +51,7 @@ class Resolver:
 
         Raises:
             socket.gaierror: There are none.
+            OSError: No thread is left to look.
 
         """
         with contextlib.suppress(ValueError):
@@ -57,10 +59,15 @@ class Resolver:
             return [(int(socket.AF_INET if is_old else socket.AF_INET6), (host, port))]
         place = (host, port)
         if place not in self._looking:
-            self._looking[place] = self._loop.create_future()
-            threading.Thread(
+            thread = threading.Thread(
                 target=self._run, args=place, name="spyglass-kvs-name", daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, str(error)) from error
+            # Its answer comes by this loop, and so not before this is there.
+            self._looking[place] = self._loop.create_future()
         # Others may wait for the same answer.
         found = await asyncio.shield(self._looking[place])
         if not found:
@@ -70,7 +77,7 @@ class Resolver:
     def _run(self, host: str, port: int) -> None:
         try:
             found = self._lookup(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
+        except Exception:  # noqa: BLE001 - without an answer the name would be waited for for good
             found = []
         addresses = _interleave([(int(one[0]), one[4]) for one in found])
         # The loop may be closed by now.

@@ -39,9 +39,8 @@ class KvssinkRunner:
     """
     Carry pictures from a queue to kvssink, on a thread of its own.
 
-    Without `close`, the thread ends when the runner has failed or finished.
-    Every method may be called on any thread and waits for nothing but, in
-    `close`, the thread's end.
+    Without `leave`, the thread ends when the runner has failed or finished.
+    Any thread may call every method; none blocks but `join`.
 
     Args:
         settings: What is streamed.
