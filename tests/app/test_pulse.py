@@ -103,6 +103,14 @@ def test_who_is_held_on_purpose_begins_anew(clock: Clock) -> None:
     assert clock.run(2)
 
 
+def test_what_was_missed_while_it_was_held_on_purpose_does_not_count(clock: Clock) -> None:
+    """The streaming process's own count goes on until its main loop has run again."""
+    clock.run(60, answers=True, behind=BUSY_PINGS * 3)
+    clock.pulse.start_over(clock.now)
+    assert not clock.run((BUSY_PINGS - 1) * PING_SECONDS, answers=True, behind=BUSY_PINGS * 4)
+    assert clock.run(PING_SECONDS * 2, answers=True, behind=BUSY_PINGS * 5)
+
+
 def test_who_is_waited_for_is_asked_at_once(clock: Clock) -> None:
     """The ping before a goodbye does not wait for its turn."""
     clock.run(1.0, answers=True)

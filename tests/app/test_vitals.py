@@ -30,7 +30,11 @@ _TRACE = """
 import ctypes, sys
 ptrace = ctypes.CDLL(None, use_errno=True).ptrace
 ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-print("no" if ptrace(0x4206, int(sys.argv[1]), None, None) else "yes", flush=True)  # PTRACE_SEIZE
+pid = int(sys.argv[1])
+failed = ptrace(0x4206, pid, None, None)  # PTRACE_SEIZE
+if not failed and sys.argv[2:]:
+    failed = ptrace(0x4207, pid, None, None)  # PTRACE_INTERRUPT
+print("no" if failed else "yes", flush=True)
 sys.stdin.read()
 """
 
@@ -179,10 +183,10 @@ def test_what_was_kept_for_it_is_sent_once_it_reads_again(
 
 
 @contextmanager
-def traced(pid: int) -> Iterator[None]:
-    """Attach a debugger to a process for the time of a block."""
+def traced(pid: int, *, interrupt: bool = False) -> Iterator[None]:
+    """Attach a debugger to a process for the time of a block, and have it stop the main thread."""
     with subprocess.Popen(
-        [sys.executable, "-c", _TRACE, str(pid)],
+        [sys.executable, "-c", _TRACE, str(pid), *(["interrupt"] if interrupt else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -199,14 +203,18 @@ def traced(pid: int) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_one_that_a_debugger_holds_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGSTOP, None], ids=["all threads", "main thread"])
+def test_one_that_a_debugger_holds_is_left_alone(
+    signum: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
     """Who looks for the reason of a hang wants to see it; that is said once."""
     caplog.set_level(logging.INFO, "backpack._ipc")
     with streaming(watcher()) as spyglass:
         pid = pid_of(spyglass)
         starts = spyglass.stats().starts
-        with traced(pid):
-            os.kill(pid, signal.SIGSTOP)
+        with traced(pid, interrupt=signum is None):
+            if signum is not None:
+                os.kill(pid, signum)
             wait_for(lambda: "a debugger holds it" in caplog.text)
             assert stays_true(lambda: spyglass.stats().streamer_pid == pid, 2.0)
         os.kill(pid, signal.SIGCONT)

@@ -46,6 +46,7 @@ class Pulse:
         self._bar = START_SECONDS
         self._counted_to = now
         self._next_ping = now
+        # How many pings its main loop has missed in a row, as far as they count.
         self._behind = 0
         self.silent_seconds = 0.0
 
@@ -72,7 +73,8 @@ class Pulse:
         """
         self.heard(now)
         self._is_due = False
-        self._behind = behind
+        # One ping is answered after the other. What was missed before `start_over` is excused.
+        self._behind = min(behind, self._behind + 1)
 
     def must_ask(self, now: float) -> bool:
         """Return, once, whether it is time for a ping."""

@@ -31,8 +31,9 @@ class Vitals:
     def __init__(self, child: StreamingProcess) -> None:
         self._child = child
         self._pulse = Pulse(time.monotonic())
-        # Whether answers can come, and whether it was said that a debugger holds it.
         self._can_answer = True
+        # Whether a debugger held it when a verdict was last due, and whether that was said.
+        self._is_held = False
         self._was_held = False
 
     @property
@@ -67,15 +68,19 @@ class Vitals:
             self._child.ask()
         self._pulse.count(now)
         verdict = self._pulse.verdict()
-        if not verdict or self._has_unheard():
-            return ""
-        if is_traced(self._child.pid):
-            self._pulse.start_over(now)
-            if not self._was_held:
-                logger.info("The streaming process %s; a debugger holds it.", verdict)
-            self._was_held = True
-            return ""
-        return verdict
+        if verdict and self._has_unheard():
+            verdict = ""
+        # A debugger is looked for when there is a verdict, which costs nothing in between, and
+        # from then on at each look: what was missed until it leaves must not count afterwards.
+        if verdict or self._is_held:
+            self._is_held = is_traced(self._child.pid)
+        if not self._is_held:
+            return verdict
+        self._pulse.start_over(now)
+        if not self._was_held:
+            logger.info("The streaming process %s; a debugger holds it.", verdict)
+        self._was_held = True
+        return ""
 
     def wait_seconds(self) -> float:
         """Return how long there is nothing to look at."""
