@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backpack._media.hub import Hub
-from backpack._outputs.rtsp.worker.clients import SESSION_TIMEOUT_SECONDS, STALLED_NS
+from backpack._outputs.rtsp.worker.clients import SESSION_TIMEOUT_SECONDS
 from backpack._outputs.rtsp.worker.mount import FORGET_NS
+from backpack._outputs.rtsp.worker.traffic import STALLED_NS
 from tests.clients import RawClient, read_frames, watching
 from tests.outputs.rtsp.conftest import open_things, until
 
@@ -95,7 +96,7 @@ def test_who_only_describes_keeps_the_stream_wanted_for_seconds_only(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what is waited for, so that a test does not take as long as a user would."""
-    monkeypatch.setattr("backpack._outputs.rtsp.worker.clients.STALLED_NS", 2_000_000_000)
+    monkeypatch.setattr("backpack._outputs.rtsp.worker.traffic.STALLED_NS", 2_000_000_000)
     monkeypatch.setattr("backpack._outputs.rtsp.worker.mount.FORGET_NS", 2_000_000_000)
     monkeypatch.setattr("backpack._outputs.rtsp.worker.clients.SESSION_TIMEOUT_SECONDS", 3)
 
@@ -251,8 +252,17 @@ def test_endless_requests_do_not_grow_memory(serving: Serving) -> None:
     assert len(read_frames(serving.url(), 3)) == 3
 
 
-def test_a_tunnel_without_an_end_does_not_grow_memory(serving: Serving) -> None:
-    """Requests that come in by a POST of their own are counted and cut as all others are."""
+def test_a_tunnel_without_an_end_does_not_grow_memory(
+    rig: Rig, stream: NumberedStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Requests that come in by a POST of their own are counted, and both connections cut.
+
+    Between two sweeps: in a second the server would read several megabytes.
+    """
+    monkeypatch.setattr("backpack._outputs.rtsp.worker.clients.SWEEP_MS", 3_600_000)
+    serving = rig.serve()
+    serving.mount("/cam", stream.hub)
     read_frames(serving.url(), 3)
     cookie = b"x-sessioncookie: endless\r\nPragma: no-cache\r\n"
     get = b"GET /cam HTTP/1.0\r\n" + cookie + b"Accept: application/x-rtsp-tunnelled\r\n\r\n"

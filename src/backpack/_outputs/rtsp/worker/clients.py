@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
-import socket
-import struct
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backpack._gst.gi import GLib
 from backpack._gst.rtsp import GstRtsp, GstRtspServer
 from backpack._outputs.rtsp.worker.shares import Shares
+from backpack._outputs.rtsp.worker.traffic import SendBuffer, traffic_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,60 +24,27 @@ SESSION_TIMEOUT_SECONDS = 25
 
 AFTER_SESSION_SECONDS = 5
 
-STALLED_NS = 5_000_000_000
-"""A TCP client that acknowledges nothing for so long, while data waits, has stopped reading."""
-
 IDLE_NS = 60_000_000_000
 """A connection without a session is closed after this. Players set theirs up within one."""
 
 SWEEP_MS = 1000
 
+COUNT_MS = 100
+"""How often the bytes are counted that a young client sends, or one through a tunnel."""
+
+YOUNG_NS = 5_000_000_000
+
 RECEIVED_BYTES = 256 * 1024
 RECEIVED_BYTES_A_SECOND = 1024
 """What a client may send: some requests, and RTCP. The server's parser keeps
-header lines without a bound."""
+header lines without a bound, at several MB/s."""
 
-# tcpi_bytes_acked and tcpi_bytes_received in Linux' struct tcp_info
-# (linux/tcp.h, since 4.1).
-_TCP_INFO = struct.Struct("=120xQQ")
-_SIOCOUTQ = 0x5411
+SENT_TOO_MUCH = "sent more than a player does"
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class SendBuffer:
-    """
-    Judge by what the far side acknowledges whether it still reads.
-
-    Reads no clock and no socket: the sweep tells it both.
-
-    Attributes:
-        acknowledged: Bytes acknowledged when last told.
-        since_ns: When that number last grew, or nothing waited.
-
-    """
-
-    acknowledged: int = -1
-    since_ns: int = 0
-
-    def stalled(self, now_ns: int, *, acknowledged: int, waiting: int) -> bool:
-        """
-        Decide whether the far side has stopped reading.
-
-        Args:
-            now_ns: Monotonic time.
-            acknowledged: Bytes acknowledged since the connection was made.
-            waiting: Bytes sent or to be sent, but not acknowledged.
-
-        """
-        if acknowledged != self.acknowledged or waiting == 0:
-            self.acknowledged = acknowledged
-            self.since_ns = now_ns
-        return now_ns - self.since_ns > STALLED_NS
-
-
-@dataclass
+@dataclass(eq=False)
 class _Connection:
     """
     What is known of one client. Main thread only.
@@ -99,20 +62,25 @@ class _Connection:
     connected_ns: int
     # Since when it has had no session.
     idle_since_ns: int
-    # The connection that its requests come by, where it is tunnelled through HTTP: the other one
-    # then only carries answers.
-    tunnel: Gio.Socket | None = None
     # What it was last told about. Written by the client's thread.
     described: Callable[[], GstRtspServer.RTSPMedia | None] = lambda: None
     # Whether the last sweep found that nothing is sent to it any more.
     suspected: bool = False
+    # Whether its requests are another client's. RTSP is tunnelled through HTTP by a GET, which
+    # carries the answers, and a POST: the server frees the POST's client, and the GET's takes
+    # its connection over.
+    is_tunnel: bool = False
+    # Whether it was hung up on.
+    is_cut: bool = False
 
 
 class ClientMonitor:
     """
     Watch the clients of one server, once a second while there are any.
 
-    Without clients there is no timer: an unwatched server wakes up never.
+    What they send is counted ten times a second while they are young, or come through a
+    tunnel: those are the ways of a flood, and there are never many of them. Without clients
+    there is no timer: an unwatched server wakes up never.
     Main thread only.
 
     Args:
@@ -140,6 +108,7 @@ class ClientMonitor:
         self._clock_ns = clock_ns
         self._connections: list[_Connection] = []
         self._timer = 0
+        self._count_timer = 0
 
     def add(self, client: GstRtspServer.RTSPClient, counted: Counted) -> None:
         """Watch a client that has just connected, by a connection that is counted."""
@@ -162,6 +131,7 @@ class ClientMonitor:
         )
         if self._timer == 0:
             self._timer = GLib.timeout_add(SWEEP_MS, self._sweep)
+        self._count_soon()
 
     def _on_setup(
         self, _client: GstRtspServer.RTSPClient, context: GstRtspServer.RTSPContext, one: Counted
@@ -215,9 +185,10 @@ class ClientMonitor:
 
     def close(self) -> None:
         """Hang up on every client, and watch no more. Idempotent."""
-        if self._timer:
-            GLib.source_remove(self._timer)
-            self._timer = 0
+        for timer in (self._timer, self._count_timer):
+            if timer:
+                GLib.source_remove(timer)
+        self._timer = self._count_timer = 0
         for connection in self._connections:
             _hang_up(connection)
         self._connections = []
@@ -230,17 +201,50 @@ class ClientMonitor:
     def _sweep(self) -> bool:
         now_ns = self._clock_ns()
         self._pool.cleanup()
-        self._connections = [one for one in self._connections if one.client() is not None]
+        self._forget_gone()
         for connection in self._connections:
-            reason = _why_gone(connection, now_ns)
-            if reason is not None:
-                logger.info("Closed an RTSP client: it %s.", reason)
-                _hang_up(connection)
+            _cut(connection, _why_gone(connection, now_ns))
+        if any(one.is_tunnel for one in self._connections):
+            self._count_soon()
         for mount in self._mounts():
             mount.sweep(now_ns)
         if self._connections or self._pool.get_n_sessions():
             return True
         self._timer = 0
+        return False
+
+    def _forget_gone(self) -> None:
+        gone = [one for one in self._connections if one.client() is None]
+        for one in gone:
+            traffic = None if one.is_cut else traffic_of(one.socket)
+            one.is_tunnel = traffic is not None and traffic.is_whole
+        if any(one.is_tunnel for one in gone):
+            tunnels = [_tunnel_of(one) for one in self._connections if not one.is_cut]
+            for one in gone:
+                one.is_tunnel = one.is_tunnel and one.socket in tunnels
+        self._connections = [one for one in self._connections if one not in gone or one.is_tunnel]
+
+    def _count_soon(self) -> None:
+        if self._count_timer == 0:
+            self._count_timer = GLib.timeout_add(COUNT_MS, self._count)
+
+    def _count(self) -> bool:
+        now_ns = self._clock_ns()
+        close = [
+            one
+            for one in self._connections
+            if now_ns - one.connected_ns < YOUNG_NS or one.is_tunnel
+        ]
+        for connection in close:
+            if connection.is_cut or not _sent_too_much(connection, now_ns):
+                continue
+            for other in self._connections:
+                if not other.is_cut and _tunnel_of(other) is connection.socket:
+                    _cut(other, SENT_TOO_MUCH)
+            _cut(connection, SENT_TOO_MUCH)
+        if close:
+            return True
+        self._count_timer = 0
         return False
 
 
@@ -253,16 +257,13 @@ def _why_gone(connection: _Connection, now_ns: int) -> str | None:
     client = connection.client()
     if client is None:
         return None
-    connection.tunnel = _tunnel_of(client, connection.socket)
-    traffic = _traffic_of(connection.socket)
-    if traffic is not None:
-        acknowledged, received, waiting = traffic
-        if connection.buffer.stalled(now_ns, acknowledged=acknowledged, waiting=waiting):
-            return "stopped reading"
-        sent = _traffic_of(connection.tunnel)
-        received += 0 if sent is None else sent[1]
-        if received > allowed_bytes((now_ns - connection.connected_ns) / 1e9):
-            return "sent more than a player does"
+    traffic = traffic_of(connection.socket)
+    if traffic is not None and connection.buffer.stalled(
+        now_ns, acknowledged=traffic.acknowledged, waiting=traffic.waiting
+    ):
+        return "stopped reading"
+    if _sent_too_much(connection, now_ns):
+        return SENT_TOO_MUCH
     media = _session_media(client)
     if not media and not client.session_filter(None):
         connection.counted.end()
@@ -275,22 +276,17 @@ def _why_gone(connection: _Connection, now_ns: int) -> str | None:
     return "was too slow for the stream" if before and connection.suspected else None
 
 
-def _traffic_of(connected: Gio.Socket | None) -> tuple[int, int, int] | None:
-    """Return the bytes that were acknowledged, were received, and wait to be acknowledged."""
-    if connected is None or connected.is_closed():
-        return None
-    try:
-        # A copy of the descriptor: closing ours must not close the server's.
-        with socket.socket(fileno=os.dup(connected.get_fd())) as copy:
-            raw = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-            waiting = _waiting_bytes(copy)
-    except OSError:
-        # Closed meanwhile, by the client's own thread.
-        return None
-    if len(raw) < _TCP_INFO.size:
-        return None
-    acknowledged, received = _TCP_INFO.unpack_from(raw)
-    return acknowledged, received, waiting
+def _sent_too_much(connection: _Connection, now_ns: int) -> bool:
+    traffic = traffic_of(connection.socket)
+    seconds = (now_ns - connection.connected_ns) / 1e9
+    return traffic is not None and traffic.received > allowed_bytes(seconds)
+
+
+def _cut(connection: _Connection, reason: str | None) -> None:
+    """Hang up on a client if there is a reason to, and not twice."""
+    if reason is not None and not connection.is_cut:
+        logger.info("Closed an RTSP client: it %s.", reason)
+        _hang_up(connection)
 
 
 def _hang_up(connection: _Connection) -> None:
@@ -301,16 +297,14 @@ def _hang_up(connection: _Connection) -> None:
     RTSPClient.close from here would pull the connection from under a thread
     that may be reading from it: GStreamer 1.22 then spins for ever.
     """
-    for one in (connection.socket, connection.tunnel):
+    if connection.is_cut:
+        return
+    connection.is_cut = True
+    for one in (connection.socket, _tunnel_of(connection)):
         if one is not None:
             # An error says that it is closed already.
             with contextlib.suppress(GLib.Error):
                 one.shutdown(shutdown_read=True, shutdown_write=True)
-
-
-def _waiting_bytes(connected: socket.socket) -> int:
-    answer = fcntl.ioctl(connected.fileno(), _SIOCOUTQ, bytes(4))
-    return int.from_bytes(answer, sys.byteorder)
 
 
 def _socket_of(client: GstRtspServer.RTSPClient) -> Gio.Socket | None:
@@ -318,10 +312,19 @@ def _socket_of(client: GstRtspServer.RTSPClient) -> Gio.Socket | None:
     return None if connection is None else connection.get_write_socket()
 
 
-def _tunnel_of(client: GstRtspServer.RTSPClient, answers: Gio.Socket | None) -> Gio.Socket | None:
-    connection = client.get_connection()
-    requests = None if connection is None else connection.get_read_socket()
-    return None if requests is answers else requests
+def _tunnel_of(connection: _Connection) -> Gio.Socket | None:
+    """Return the connection by which a client's requests come, where it is not its own."""
+    client = connection.client()
+    tunnelled = None if client is None else client.get_connection()
+    if tunnelled is None or not tunnelled.is_tunneled():
+        return None
+    answers = traffic_of(connection.socket)
+    # Of the two connections of a tunnel the one that never sends has lost its socket to the
+    # other one, and GStreamer complains where it is asked for it.
+    if answers is None or not answers.acknowledged + answers.waiting:
+        return None
+    requests = tunnelled.get_read_socket()
+    return None if requests is connection.socket else requests
 
 
 def _weakly(one: GstRtspServer.RTSPClient | GstRtspServer.RTSPMedia) -> Callable[[], Any]:

@@ -25,6 +25,9 @@ SECURE_LIMITS: Final = ConnectionLimits(descriptors=3)
 SEND_BUFFER_BYTES: Final = 256 * 1024
 """Of a client's socket. Left alone, the kernel's may hold 4 MB: 13 s of video to be late by."""
 
+RECEIVE_BUFFER_BYTES: Final = 32 * 1024
+"""Of a client's socket. Left alone, the kernel's may take 6 MB of what a client sends."""
+
 ACCEPTED_AT_ONCE: Final = 32
 """Between two turns of the main loop, so that others have theirs."""
 
@@ -138,6 +141,7 @@ class Door:
         sock.setblocking(False)  # noqa: FBT003 - its own call
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._decryptor is None:
             self._hand_over(connected.hand_over(), peer, connection)

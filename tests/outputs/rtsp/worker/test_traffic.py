@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from backpack._outputs.rtsp.worker.clients import STALLED_NS, SendBuffer
+from backpack._outputs.rtsp.worker.traffic import STALLED_NS, SendBuffer
 
 SECOND = 1_000_000_000
 
