@@ -11,7 +11,8 @@ MS = 1_000_000
 def test_every_outcome_is_counted_under_its_name() -> None:
     """The counters say what became of each frame."""
     counters = PutCounters()
-    for outcome in Outcome:
+    counted = [outcome for outcome in Outcome if outcome >= 0]
+    for outcome in counted:
         for _ in range(outcome + 1):
             counters.count(outcome, 0)
     numbers = counters.numbers()
@@ -21,7 +22,7 @@ def test_every_outcome_is_counted_under_its_name() -> None:
         "not_wanted": 2,
         "stale": 6,
     }
-    assert numbers["put"] == sum(range(1, len(Outcome) + 1))
+    assert numbers["put"] == sum(range(1, len(counted) + 1))
     assert numbers.keys() <= Stats.__annotations__.keys()
 
 

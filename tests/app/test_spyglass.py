@@ -349,14 +349,14 @@ def test_a_block_that_had_to_start_the_stream_stops_it() -> None:
     broken = SpyGlass(watcher(), encoder="nosuchenc")
     with pytest.raises(BackpackError), broken:
         pytest.fail("There is no such encoder.")
-    assert not broken._stream._blocks
+    assert not broken._blocks.count
     spyglass = SpyGlass(watcher())
     with spyglass:
         spyglass.stop_streaming()
         with spyglass:
             assert spyglass.state is not State.STOPPED
         assert spyglass.state is State.STOPPED
-    assert not spyglass._stream._blocks
+    assert not spyglass._blocks.count
 
 
 def test_thirty_starts_and_stops_leave_nothing() -> None:

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from backpack._app.state import ACCEPTING, Event, State, StateMachine, next_state
+from backpack._app.put_counters import Outcome
+from backpack._app.state import Event, Phase, State, StateMachine, next_phase
 from backpack.spyglass import SpyGlass
 
 STORIES = {
@@ -31,38 +32,52 @@ ENDS = {
 @pytest.mark.parametrize("story", STORIES)
 def test_states_follow_each_other(story: str) -> None:
     """What happens leads to the states that the time line shows."""
-    state, went_through = State.STOPPED, []
+    phase, went_through = Phase.STOPPED, []
     for name in STORIES[story].split():
-        state = next_state(state, Event[name])
-        went_through.append(state.name)
+        phase = next_phase(phase, Event[name])
+        went_through.append(phase.shown.name)
 
     assert went_through == ENDS[story].split()
 
 
-@pytest.mark.parametrize("state", State)
-def test_a_stop_ends_every_state(state: State) -> None:
-    """From anywhere it is one step to STOPPED."""
-    assert next_state(state, Event.STOP) is State.STOPPED
+@pytest.mark.parametrize("phase", Phase)
+def test_a_stop_ends_every_state(phase: Phase) -> None:
+    """From anywhere it is one step to what is shown as STOPPED."""
+    assert next_phase(phase, Event.STOP).shown is State.STOPPED
 
 
 @pytest.mark.parametrize("event", [event for event in Event if event is not Event.START])
 def test_only_a_start_leaves_stopped(event: Event) -> None:
     """What comes late, after a stop, changes nothing."""
-    assert next_state(State.STOPPED, event) is State.STOPPED
+    assert next_phase(Phase.STOPPED, event).shown is State.STOPPED
+
+
+@pytest.mark.parametrize("event", Event)
+@pytest.mark.parametrize("phase", [Phase.DISABLED, Phase.FORKED])
+def test_nothing_starts_one_that_is_disabled_or_a_forked_copy(phase: Phase, event: Event) -> None:
+    """Whatever happens, no frame is taken."""
+    assert next_phase(phase, event).refusal in (Outcome.DISABLED, Outcome.FORKED)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_fork_ends_every_state(phase: Phase) -> None:
+    """The copy owns nothing of what was open."""
+    assert next_phase(phase, Event.FORK) is Phase.FORKED
 
 
 def test_frames_are_taken_only_while_the_outputs_are_open() -> None:
     """Whatever happens, a frame counts for nothing before `opened` and after `away`."""
     chance = random.Random(5)
+    events = [event for event in Event if event is not Event.FORK]
     for _ in range(200):
-        state, is_open = State.STOPPED, False
-        for event in itertools.islice(iter(lambda: chance.choice(list(Event)), None), 30):
-            state = next_state(state, event)
+        phase, is_open = Phase.STOPPED, False
+        for event in itertools.islice(iter(lambda: chance.choice(events), None), 30):
+            phase = next_phase(phase, event)
             if event is Event.OPENED:
-                is_open = state is not State.STOPPED
+                is_open = phase is not Phase.STOPPED
             elif event in (Event.AWAY, Event.FAILED, Event.STOP):
                 is_open = False
-            assert (state in ACCEPTING) == is_open
+            assert (phase.refusal is None) == is_open
 
 
 def test_the_five_names_of_the_original_are_there() -> None:
@@ -74,7 +89,7 @@ def test_the_five_names_of_the_original_are_there() -> None:
 
 def test_changes_are_told_once_in_their_order() -> None:
     """Each with its reason; an event that changes nothing is no news."""
-    machine = StateMachine("It is new.")
+    machine = StateMachine(reason="It is new.")
     assert (machine.state, machine.reason) == (State.STOPPED, "It is new.")
     machine.enter(Event.START)
     machine.enter(Event.FRAME)

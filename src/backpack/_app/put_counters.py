@@ -20,13 +20,19 @@ class Outcome(enum.IntEnum):
     AWAY = 3
     STOPPED = 4
     STALE = 5
+    # These two are not counted: the frame was not even looked at.
+    DISABLED = -1
+    FORKED = -2
+
+
+_COUNTED = [outcome for outcome in Outcome if outcome >= 0]
 
 
 class PutCounters:
     """Keep the counters of one SpyGlass. Not thread-safe: used under its lock."""
 
     def __init__(self) -> None:
-        self._counts = [0] * len(Outcome)
+        self._counts = [0] * len(_COUNTED)
         self._recent_ns = array("q", bytes(8 * _RECENT))
         self._puts = 0
         self._total_ns = 0
@@ -57,5 +63,5 @@ class PutCounters:
             "put_ms_p50": recent[last // 2] / _NS_PER_MS,
             "put_ms_p99": recent[last * 99 // 100] / _NS_PER_MS,
             "put_ms_max": recent[last] / _NS_PER_MS,
-            **{outcome.name.lower(): self._counts[outcome] for outcome in Outcome},
+            **{outcome.name.lower(): self._counts[outcome] for outcome in _COUNTED},
         }

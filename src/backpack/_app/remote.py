@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from concurrent import futures
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from backpack._app.notices import notify
@@ -77,15 +79,15 @@ class RemoteHandle:
         self._on_lost = on_lost
         self._on_report = on_report
         self._on_word = on_word
-        # Guards those below; notified when one changes.
-        self._changed = threading.Condition()
-        self._leaving = False
-        self._answer: BackpackError | bool | None = None
-        # Whether an `open` waits, and whether it raises transient errors, too.
-        self._is_awaited = False
+        # Guards those below.
+        self._lock = threading.Lock()
+        # How opening went: one of each life, from the end of the one before. Cancelled where
+        # nobody waits for it any more.
+        self._opened: Future[BackpackError | None] = Future()
+        # Whether transient errors are raised, too.
         self._is_required = False
-        self._closed = False
-        self._given_up = False
+        # Done once it is closed; None while it is not being closed.
+        self._closed: Future[None] | None = None
 
     # --- for any thread ------------------------------------------------------
 
@@ -108,51 +110,51 @@ class RemoteHandle:
             BackpackError: What keeps it from opening.
 
         """
-        with self._changed:
-            self._answer, self._leaving, self._closed = None, False, False
-            self._is_awaited, self._is_required = True, required
+        opened, self._is_required = self._opened, required
         self.supervisor.open(self)
-        error = answer = self._await_answer(timeout)
-        if error is True:
-            return
-        if not isinstance(error, BackpackError):
-            error = StateError(
-                "It was stopped while it was being started."
-                if self._given_up
-                else f"The streaming process has not answered within {timeout:.0f} s."
-            )
-        if required or not _is_transient(error):
+        try:
+            error = opened.result(timeout)
+        except futures.TimeoutError:
+            error = self._time_out(opened, timeout)
+        if error is not None and (required or not _is_transient(error)):
             raise error
-        if not isinstance(answer, BackpackError) and not self._given_up:
-            notify(logger, logging.WARNING, f"{error} It is opened as soon as there is an answer.")
 
-    def _await_answer(self, timeout: float) -> BackpackError | bool | None:
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._answer is not None or self._closed or self._given_up, timeout
-            )
-            self._is_awaited = False
-            return self._answer
+    def _time_out(
+        self, opened: Future[BackpackError | None], timeout: float
+    ) -> BackpackError | None:
+        if not opened.cancel():
+            # The answer has come just now.
+            return opened.result()
+        error = StateError(f"The streaming process has not answered within {timeout:.0f} s.")
+        if not self._is_required:
+            notify(logger, logging.WARNING, f"{error} It is opened as soon as there is an answer.")
+        return error
 
     def give_up(self) -> None:
-        """Let an `open` that waits on another thread return, and every later one."""
-        with self._changed:
-            self._given_up = True
-            self._changed.notify_all()
+        """Let an `open` that waits on another thread return, and the next one."""
+        self._set_opened(StateError("It was stopped while it was being started."))
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether an `open` waits for the answer, or is about to."""
+        return not self._opened.done()
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message if the streaming process is there; never waits."""
         self.supervisor.send(self, message, fds)
 
     def close(self, message: Message, timeout: float) -> bool:
-        """Close it, and tell whether that was confirmed in time."""
-        with self._changed:
-            self._leaving = True
+        """Close it, and tell whether that was confirmed in time. It can be opened anew then."""
+        closed: Future[None] = Future()
+        with self._lock:
+            self._closed = closed
         self.supervisor.close(self, message, then=self._set_closed)
-        with self._changed:
-            confirmed = self._changed.wait_for(lambda: self._closed, timeout)
+        confirmed, _ = futures.wait([closed], timeout)
         self.supervisor.release(self)
-        return confirmed
+        with self._lock:
+            self._closed = None
+            self._opened = Future()
+        return bool(confirmed)
 
     # --- on the supervisor's thread ------------------------------------------
 
@@ -164,12 +166,12 @@ class RemoteHandle:
         """Take an answer of the streaming process."""
         if isinstance(message, Opened):
             self._on_opened(message)
-            self._set_answer(answer=True)
+            self._set_opened(None)
         elif isinstance(message, Failed):
             error = error_from_name(message.error, message.message)
             if not self._raises(error):
                 self._on_failed(error)
-            self._set_answer(error)
+            self._set_opened(error)
         elif isinstance(message, Closed):
             self._set_closed()
         elif isinstance(message, FromOutput):
@@ -186,29 +188,24 @@ class RemoteHandle:
             if not self._raises(error):
                 self.supervisor.complain(error)
                 self._on_lost(error)
-            self._set_answer(error)
-        with self._changed:
-            # Closing that was under way will not be confirmed.
-            self._closed = self._closed or self._leaving
-            self._changed.notify_all()
+            self._set_opened(error)
+        # Closing that was under way will not be confirmed.
+        self._set_closed()
 
     def _raises(self, error: BackpackError) -> bool:
         """Return whether somebody waits for us whom the error will be raised to."""
-        with self._changed:
-            waits = self._is_awaited and self._answer is None
-            return waits and (self._is_required or not _is_transient(error))
+        return self.is_awaited and (self._is_required or not _is_transient(error))
 
-    def _set_answer(self, answer: BackpackError | bool) -> None:  # noqa: FBT001
-        with self._changed:
-            # The first one counts: what opened and then broke has opened.
-            if self._answer is None:
-                self._answer = answer
-            self._changed.notify_all()
+    def _set_opened(self, error: BackpackError | None) -> None:
+        with self._lock:
+            # The first answer counts: what opened and then broke has opened.
+            if not self._opened.done():
+                self._opened.set_result(error)
 
     def _set_closed(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        with self._lock:
+            if self._closed is not None and not self._closed.done():
+                self._closed.set_result(None)
 
 
 def _is_transient(error: BackpackError) -> bool:

@@ -11,6 +11,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from backpack._app.blocks import Blocks
 from backpack._app.counters import as_stats
 from backpack._app.output import OutputOptions, TwoWayOutput, as_output, report_failures
 from backpack._app.predecessor import (
@@ -21,6 +22,7 @@ from backpack._app.predecessor import (
     warn_if_overwritten,
 )
 from backpack._app.put_counters import Outcome
+from backpack._app.state import Phase
 from backpack._app.state import State as _State
 from backpack._app.stream import DRAIN_SECONDS, RemoteStream
 from backpack._app.writer import FrameWriter
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from backpack.stats import Stats
 
 _ACCEPTED = Outcome.ACCEPTED
-_STREAMING = _State.STREAMING
+_FORKED = Outcome.FORKED
+_STREAMING = Phase.STREAMING
 
 STOP_SECONDS = 3.0
 """How long a stop may take by default."""
@@ -134,20 +137,14 @@ class SpyGlass(OldNames):
         if dotenv_path is not None:
             tell_unused(self.logger, "dotenv_path", "only kvssink needs one")
         self._required = required
-        # Whether frames are not even looked at: it is disabled, or a copy in a
-        # child that was forked while we existed.
-        self._disabled = self._is_cut_off = is_disabled()
-        self._is_forked_copy = False
         # Each has a lock of its own: `put` waits for no start and no stop.
         self._frames = FrameWriter(self._settings.max_fps)
         self._stream = RemoteStream(
-            self._frames,
-            self._outputs,
-            self.logger,
-            "BACKPACK_DISABLE is set." if self._disabled else "",
+            self._frames, self._outputs, self.logger, disabled=is_disabled()
         )
         # Held through a start or a stop, so that these come one after the other.
         self._life = threading.Lock()
+        self._blocks = Blocks()
         _instances.add(self)
 
     # --- life ------------------------------------------------------------------
@@ -191,7 +188,7 @@ class SpyGlass(OldNames):
             settings = replace(self._settings, **asked)  # type: ignore[arg-type]
             self._stop(DRAIN_SECONDS)
             self._settings = settings
-            if self._disabled:
+            if self._stream.phase is Phase.DISABLED:
                 return
             with contextlib.ExitStack() as undo:
                 for output in self._outputs:
@@ -219,7 +216,7 @@ class SpyGlass(OldNames):
                 output that sends video elsewhere.
 
         """
-        if self._is_forked_copy:
+        if self._stream.phase is Phase.FORKED:
             return
         if timeout is None:
             timeout = max([STOP_SECONDS, *self._deliver_seconds()])
@@ -230,7 +227,7 @@ class SpyGlass(OldNames):
 
     def __enter__(self) -> Self:
         """Start streaming, unless a block around this one has."""
-        self._stream.enter_block(self.start_streaming)
+        self._blocks.enter(self.start_streaming, goes_on=self._stream.is_open)
         return self
 
     def __exit__(
@@ -240,7 +237,7 @@ class SpyGlass(OldNames):
         trace: TracebackType | None,
     ) -> None:
         """Stop streaming at the end of the outermost block."""
-        self._stream.leave_block(self.stop_streaming)
+        self._blocks.leave(self.stop_streaming)
 
     def _deliver_seconds(self) -> list[float]:
         """Return how long each output that sends far away asks for."""
@@ -277,12 +274,12 @@ class SpyGlass(OldNames):
             StateError: The process was forked after this object was made.
 
         """
-        if self._is_cut_off:
-            self._check_fork("put")
+        outcome = self._frames.put(frame, timestamp)
+        if outcome is not _ACCEPTED:
+            if outcome is _FORKED:
+                self._check_fork("put")
             return False
-        if self._frames.put(frame, timestamp) is not _ACCEPTED:
-            return False
-        if self._stream.state is not _STREAMING:
+        if self._stream.phase is not _STREAMING:
             self._stream.note_frame()
         return True
 
@@ -360,13 +357,13 @@ class SpyGlass(OldNames):
 
     def _become_forked_copy(self) -> None:
         """Let go of what belongs to the process that we were forked from."""
-        self._is_forked_copy = self._is_cut_off = True
         # One that another thread held at the fork would be held for ever.
         self._life = threading.Lock()
+        self._blocks = Blocks()
         self._stream.become_forked_copy()
 
     def _check_fork(self, call: str) -> None:
-        if self._is_forked_copy:
+        if self._stream.phase is Phase.FORKED:
             raise StateError(
                 f"{call}() was called in a process that was forked from the one that made this "
                 "SpyGlass. Make a new SpyGlass in the forked process."

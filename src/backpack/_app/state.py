@@ -1,5 +1,5 @@
 """
-The states of a SpyGlass, and what leads from one to the other.
+The states of a SpyGlass and of a server, and what leads from one to the other.
 
 ::
 
@@ -11,7 +11,10 @@ The states of a SpyGlass, and what leads from one to the other.
           │                     │    ▼
           └──────────────────── ERROR ── opened ──▶ WARMUP
 
-Everything that decides about the state stands in this file.
+A server that listens is in WARMUP: it waits for no frame. Everything that decides about the
+state stands in this file. There is no state for what is being stopped: starts and stops come
+one after the other, and until the streaming process has confirmed a stop nothing can be told
+apart from stopped.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from __future__ import annotations
 import collections
 import contextlib
 import enum
+
+from backpack._app.put_counters import Outcome
 
 
 class State(enum.Enum):
@@ -43,8 +48,33 @@ class State(enum.Enum):
     ERROR = -1
 
 
+class Phase(enum.Enum):
+    """
+    What a SpyGlass or a server of the application is doing, more finely than `State` tells.
+
+    Attributes:
+        shown: The state that the application sees.
+        refusal: What becomes of frames that are put. None: they are taken.
+
+    """
+
+    STOPPED = State.STOPPED, Outcome.STOPPED
+    START_WARMUP = State.START_WARMUP, Outcome.AWAY
+    WARMUP = State.WARMUP, None
+    STREAMING = State.STREAMING, None
+    ERROR = State.ERROR, Outcome.AWAY
+    # The environment asks for nothing to be streamed.
+    DISABLED = State.STOPPED, Outcome.DISABLED
+    # A copy, in a child that was forked from the process that has made it.
+    FORKED = State.STOPPED, Outcome.FORKED
+
+    def __init__(self, shown: State, refusal: Outcome | None) -> None:
+        self.shown = shown
+        self.refusal = refusal
+
+
 class Event(enum.Enum):
-    """What happens to a SpyGlass."""
+    """What happens to a SpyGlass, or a server."""
 
     START = enum.auto()
     OPENED = enum.auto()
@@ -52,33 +82,31 @@ class Event(enum.Enum):
     AWAY = enum.auto()
     FAILED = enum.auto()
     STOP = enum.auto()
+    FORK = enum.auto()
 
 
 _TABLE = {
-    (State.STOPPED, Event.START): State.START_WARMUP,
-    (State.START_WARMUP, Event.OPENED): State.WARMUP,
-    (State.ERROR, Event.OPENED): State.WARMUP,
-    (State.WARMUP, Event.FRAME): State.STREAMING,
-    (State.WARMUP, Event.AWAY): State.START_WARMUP,
-    (State.STREAMING, Event.AWAY): State.START_WARMUP,
-    (State.ERROR, Event.AWAY): State.START_WARMUP,
-    (State.START_WARMUP, Event.FAILED): State.ERROR,
-    (State.WARMUP, Event.FAILED): State.ERROR,
-    (State.STREAMING, Event.FAILED): State.ERROR,
-    (State.START_WARMUP, Event.STOP): State.STOPPED,
-    (State.WARMUP, Event.STOP): State.STOPPED,
-    (State.STREAMING, Event.STOP): State.STOPPED,
-    (State.ERROR, Event.STOP): State.STOPPED,
+    (Phase.STOPPED, Event.START): Phase.START_WARMUP,
+    (Phase.START_WARMUP, Event.OPENED): Phase.WARMUP,
+    (Phase.ERROR, Event.OPENED): Phase.WARMUP,
+    (Phase.WARMUP, Event.FRAME): Phase.STREAMING,
+    (Phase.WARMUP, Event.AWAY): Phase.START_WARMUP,
+    (Phase.STREAMING, Event.AWAY): Phase.START_WARMUP,
+    (Phase.ERROR, Event.AWAY): Phase.START_WARMUP,
+    (Phase.START_WARMUP, Event.FAILED): Phase.ERROR,
+    (Phase.WARMUP, Event.FAILED): Phase.ERROR,
+    (Phase.STREAMING, Event.FAILED): Phase.ERROR,
+    (Phase.START_WARMUP, Event.STOP): Phase.STOPPED,
+    (Phase.WARMUP, Event.STOP): Phase.STOPPED,
+    (Phase.STREAMING, Event.STOP): Phase.STOPPED,
+    (Phase.ERROR, Event.STOP): Phase.STOPPED,
+    **{(phase, Event.FORK): Phase.FORKED for phase in Phase},
 }
 
 
-ACCEPTING = frozenset({State.WARMUP, State.STREAMING})
-"""States in which frames are handed over."""
-
-
-def next_state(state: State, event: Event) -> State:
-    """Return the state after an event; one that means nothing there changes nothing."""
-    return _TABLE.get((state, event), state)
+def next_phase(phase: Phase, event: Event) -> Phase:
+    """Return the phase after an event; one that means nothing there changes nothing."""
+    return _TABLE.get((phase, event), phase)
 
 
 class StateMachine:
@@ -88,22 +116,28 @@ class StateMachine:
     `enter` is called under the SpyGlass's lock; the rest on any thread.
 
     Args:
+        phase: `Phase.STOPPED`, or `Phase.DISABLED`.
         reason: Why it is stopped, where that needs saying.
 
     """
 
-    def __init__(self, reason: str = "") -> None:
-        self.state = State.STOPPED
+    def __init__(self, phase: Phase = Phase.STOPPED, reason: str = "") -> None:
+        self.phase = phase
         self.reason = reason
         self._changes: collections.deque[str] = collections.deque()
 
     def enter(self, event: Event, reason: str = "") -> None:
-        """Go to the state that an event leads to, for a reason."""
-        state = next_state(self.state, event)
-        if state is not self.state:
-            self._changes.append(f"{self.state.name} → {state.name} {reason}".rstrip())
-        self.state = state
+        """Go to the phase that an event leads to, for a reason."""
+        phase = next_phase(self.phase, event)
+        if phase.shown is not self.phase.shown:
+            self._changes.append(f"{self.state.name} → {phase.shown.name} {reason}".rstrip())
+        self.phase = phase
         self.reason = reason
+
+    @property
+    def state(self) -> State:
+        """The state that the application sees."""
+        return self.phase.shown
 
     def take_changes(self) -> list[str]:
         """Return the changes that were not given before, oldest first, each to one caller."""

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 from backpack._app.counters import StreamNumbers
 from backpack._app.notices import notify
 from backpack._app.output import TwoWayOutput
-from backpack._app.put_counters import Outcome
 from backpack._app.rate_cap import RateCap
 from backpack._app.remote import RemoteHandle
-from backpack._app.state import ACCEPTING, Event, State, StateMachine
+from backpack._app.state import Event, Phase, State, StateMachine
 from backpack._ipc.child import cpu_seconds
 from backpack._ipc.messages import AttachRing, CloseStream, OpenStream, ToOutput
 from backpack._registry import location_of
 from backpack.errors import ShortageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from backpack._app.output import Output
     from backpack._app.writer import FrameWriter
@@ -56,7 +55,7 @@ class RemoteStream:
         frames: Takes the frames of this stream.
         outputs: Where it goes.
         logger: Where changes of state go.
-        reason: Why it is stopped, where that needs saying.
+        disabled: Whether it is never to be opened.
 
     """
 
@@ -65,7 +64,8 @@ class RemoteStream:
         frames: FrameWriter,
         outputs: Sequence[Output],
         logger: logging.Logger,
-        reason: str = "",
+        *,
+        disabled: bool = False,
     ) -> None:
         self._frames = frames
         self._outputs = outputs
@@ -79,16 +79,15 @@ class RemoteStream:
         # Guards everything below. Held for moments only; taken before the
         # lock of the frame writer where both are.
         self._lock = threading.Lock()
-        self._machine = StateMachine(reason)
+        self._machine = (
+            StateMachine(Phase.DISABLED, "BACKPACK_DISABLE is set.") if disabled else StateMachine()
+        )
+        frames.refuse(self._machine.phase.refusal)
         self._remote: RemoteHandle | None = None
         self._numbers = StreamNumbers()
         # None: the rate was chosen.
         self._cap: RateCap | None = None
         self._error: str | None = None
-        # How many `with` blocks are open, one in the other; and held while the first of
-        # them starts the stream and the last one stops it.
-        self._blocks = 0
-        self._blocks_lock = threading.RLock()
 
     # --- life ------------------------------------------------------------------
 
@@ -165,29 +164,13 @@ class RemoteStream:
             self._numbers.rest()
         self._frames.close()
 
-    def enter_block(self, start: Callable[[], None]) -> None:
-        """Count a `with` block; start the stream, unless a block around this one has."""
-        with self._blocks_lock:
-            is_outermost = not (self._blocks and self.is_open)
-            if is_outermost:
-                start()
-            self._blocks = 1 if is_outermost else self._blocks + 1
-
-    def leave_block(self, stop: Callable[[], None]) -> None:
-        """Count the end of a `with` block; stop the stream at that of the outermost one."""
-        with self._blocks_lock:
-            self._blocks = max(0, self._blocks - 1)
-            if not self._blocks:
-                stop()
-
     def become_forked_copy(self) -> None:
         """Let go of what belongs to the process that we were forked from."""
         # A lock that another thread held at the fork would be held for ever.
         self._lock = threading.Lock()
-        self._blocks_lock = threading.RLock()
-        self._machine = StateMachine("This is the copy of a SpyGlass in a forked process.")
         self._remote = None
         self._frames.become_forked_copy()
+        self._enter(Event.FORK, "This is the copy of a SpyGlass in a forked process.")
 
     # --- what happens ----------------------------------------------------------
 
@@ -278,7 +261,7 @@ class RemoteStream:
     def _enter(self, event: Event, reason: str = "") -> None:
         """Go to the state that an event leads to. Called with the lock held."""
         self._machine.enter(event, reason)
-        self._frames.refuse(_refusal(self._machine.state))
+        self._frames.refuse(self._machine.phase.refusal)
 
     def _log_changes(self) -> None:
         """Log the changes of state. Called without the lock: a slow log must not hold it."""
@@ -293,11 +276,16 @@ class RemoteStream:
         return self._machine.state
 
     @property
+    def phase(self) -> Phase:
+        """What it is doing."""
+        return self._machine.phase
+
+    @property
     def reason(self) -> str:
         """Why it is in that state, or what keeps an output from delivering; empty if neither."""
         machine = self._machine
         trouble = self._error or self._frames.error or ""
-        return machine.reason or (trouble if machine.state in ACCEPTING else "")
+        return machine.reason or ("" if machine.phase.refusal else trouble)
 
     def video_size(self, settings: StreamSettings) -> tuple[int | None, int | None]:
         """Return width and height of the video; before the first frame, what was asked for."""
@@ -327,10 +315,3 @@ class RemoteStream:
             numbers["streamer_cpu_seconds"] = (cpu_seconds(pid) if pid else None) or 0.0
             numbers["starts"] = remote.supervisor.starts
         return numbers
-
-
-def _refusal(state: State) -> Outcome | None:
-    """Return what becomes of frames in a state in which none are handed over."""
-    if state in ACCEPTING:
-        return None
-    return Outcome.STOPPED if state is State.STOPPED else Outcome.AWAY

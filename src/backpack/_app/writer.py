@@ -29,6 +29,7 @@ _NO_WORD = memoryview(bytes(8)).cast("Q")
 _ARRAY = np.ndarray
 _UINT8 = np.dtype(np.uint8)
 _NOT_WANTED = Outcome.NOT_WANTED
+_UNSEEN = frozenset({Outcome.DISABLED, Outcome.FORKED})
 
 _SAMPLING = 7
 """Of the quiet puts every eighth is timed; those whose number has none of these bits."""
@@ -160,6 +161,9 @@ class FrameWriter:
                 self._quiet_ns += self._clock_ns() - begun_ns
                 self._quiet_samples += 1
             return _NOT_WANTED
+        refusal = self._refusal
+        if refusal in _UNSEEN:
+            return refusal
         pixel_format = check_frame(frame)
         captured_ns = None if timestamp is None else captured_at(timestamp, self._wall_ns())
         with self._lock:

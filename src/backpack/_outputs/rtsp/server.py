@@ -168,5 +168,5 @@ class RTSPServer(ListeningServer, OldNames):
 
     def _send_launches(self) -> None:
         """Send a running server its pipelines; it knows the ones it has."""
-        if self._is_open:
+        if self._is_started:
             self._remote.send(self._open_message(self.id))

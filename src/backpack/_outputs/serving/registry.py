@@ -47,7 +47,7 @@ def _after_fork_in_child() -> None:
     _servers_lock = threading.Lock()
     _servers.clear()
     for server in list(_instances):
-        server._is_forked_copy = True  # noqa: SLF001 - of this room
+        server._become_forked_copy()  # noqa: SLF001 - of this room
 
 
 if hasattr(os, "register_at_fork"):

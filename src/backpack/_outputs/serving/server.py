@@ -7,8 +7,10 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from backpack._app.blocks import Blocks
 from backpack._app.notices import notify
 from backpack._app.remote import RemoteHandle
+from backpack._app.state import Event, Phase, State, next_phase
 from backpack._ipc.messages import CloseServer, OpenServer
 from backpack._ipc.settings import is_disabled
 from backpack._lib.addresses import for_url
@@ -76,8 +78,7 @@ class ListeningServer:
         # How many started streams stand on a server that only they have started.
         self._holders = 0
         self._started_by_app = False
-        # How many `with` blocks are open, one in the other.
-        self._blocks = 0
+        self._blocks = Blocks()
         # Path → who is served there: an output, or the server itself.
         self._paths: dict[str, object] = {}
         # One for the server's whole life: streams name it by its number.
@@ -87,18 +88,13 @@ class ListeningServer:
             on_failed=self._on_failed,
             on_lost=self._on_lost,
         )
-        self._is_open = False
-        # Why it does not listen though it was started, and whether that is its own
-        # failure: the streaming process runs. None: it listens, or will in a moment.
+        # Guards the two below. Held for moments only.
+        self._lock = threading.Lock()
+        self._phase = Phase.STOPPED
+        # Why it does not listen though it was started. None: it listens, or will in a moment.
         self._problem: BackpackError | None = None
-        self._has_failed = False
-        # Whether somebody waits for it, who will raise or tell a failure.
-        self._is_starting = False
-        # Whether it was told where it listens, since it was started.
-        self._is_announced = False
-        self._told_hosts: Sequence[str] = ()
-        # Set in a child that was forked while we existed.
-        self._is_forked_copy = False
+        # Where it is yet to be told that it listens, once it does.
+        self._untold_hosts: Sequence[str] = ()
         register(self)
 
     @classmethod
@@ -137,7 +133,7 @@ class ListeningServer:
 
     def stop(self) -> None:
         """Close the socket and all connections. Does nothing if it is not started."""
-        if self._is_forked_copy:
+        if self._phase is Phase.FORKED:
             return
         with self._life:
             self._started_by_app = False
@@ -145,11 +141,7 @@ class ListeningServer:
 
     def __enter__(self) -> Self:
         """Listen, unless a block around this one has begun to."""
-        with self._life:
-            if not (self._blocks and self._started_by_app):
-                self.start()
-                self._blocks = 0
-            self._blocks += 1
+        self._blocks.enter(self.start, goes_on=self._started_by_app)
         return self
 
     def __exit__(
@@ -159,10 +151,7 @@ class ListeningServer:
         trace: TracebackType | None,
     ) -> None:
         """Stop listening at the end of the outermost block."""
-        with self._life:
-            self._blocks = max(0, self._blocks - 1)
-            if not self._blocks:
-                self.stop()
+        self._blocks.leave(self.stop)
 
     def url(self, path: str, host: str | None = None) -> str:
         """Return the address of one stream."""
@@ -182,7 +171,7 @@ class ListeningServer:
         None if it listens, was not started, or no streaming process can run
         at all. Any thread.
         """
-        return self._problem if self._has_failed else None
+        return self._problem if self._phase is Phase.ERROR else None
 
     def _origin(self, host: str | None = None) -> str:
         scheme = self._kind.type.secure_scheme if self._settings.secure else self._kind.type.scheme
@@ -236,21 +225,33 @@ class ListeningServer:
         return self._remote.id
 
     def _open(self, *, required: bool = False) -> None:
-        if self._is_open or is_disabled():
+        if self._is_started or is_disabled():
             return
         # Here, since the supervisor's thread must not wait for a name server.
-        self._told_hosts = self._hosts()
-        self._is_announced = False
-        self._note_problem(None)
-        self._is_starting = True
+        self._untold_hosts = self._hosts()
+        self._enter(Event.START)
         try:
             self._remote.open(required=required or self._required)
         except BaseException:
-            self._remote.close(CloseServer(self.id), _CLOSE_SECONDS)
+            self._close()
             raise
-        finally:
-            self._is_starting = False
-        self._is_open = True
+
+    @property
+    def _is_started(self) -> bool:
+        """Whether it listens, or is to."""
+        return self._phase.shown is not State.STOPPED
+
+    def _enter(self, event: Event, problem: BackpackError | None = None) -> None:
+        with self._lock:
+            self._phase = next_phase(self._phase, event)
+            self._problem = problem if self._is_started else None
+
+    def _become_forked_copy(self) -> None:
+        """Let go of what belongs to the process that we were forked from."""
+        # One that another thread held at the fork would be held for ever.
+        self._lock = threading.Lock()
+        self._blocks = Blocks()
+        self._enter(Event.FORK)
 
     def _announcement(self, hosts: Sequence[str]) -> str:
         """
@@ -265,17 +266,16 @@ class ListeningServer:
         raise NotImplementedError
 
     def _check_fork(self, call: str) -> None:
-        if self._is_forked_copy:
+        if self._phase is Phase.FORKED:
             raise StateError(
                 f"{call}() was called in a process that was forked from the one that made this "
                 f"{self._kind.class_name}. Make a new one in the forked process."
             )
 
     def _close(self) -> None:
-        if self._is_open:
+        if self._is_started:
             self._remote.close(CloseServer(self.id), _CLOSE_SECONDS)
-        self._is_open = False
-        self._note_problem(None)
+        self._enter(Event.STOP)
 
     def _opening(self, remote_id: int) -> list[tuple[Message, Sequence[int]]]:
         return [(self._open_message(remote_id), ())]
@@ -292,25 +292,26 @@ class ListeningServer:
             self._settings = replace(self._settings, port=port)
             # A URL with this number means this server.
             register(self)
-        self._note_problem(None)
-        text = "" if self._is_announced else self._announcement(self._told_hosts)
+        self._enter(Event.OPENED)
         # Once: after a restart it listens at the same place.
-        self._is_announced = True
+        hosts, self._untold_hosts = self._untold_hosts, ()
+        text = self._announcement(hosts) if hosts else ""
         if text:
             notify(self.logger, logging.INFO, text, always=self._has_secret_address)
 
     def _on_failed(self, error: BackpackError) -> None:
         # It is tried again every few seconds, and the reason is mostly the same.
         is_new = str(error) != str(self._problem or "")
-        self._note_problem(error, own=True)
-        if is_new and not self._is_starting:
+        self._enter(Event.FAILED, error)
+        # Whoever waits for it raises or tells the failure.
+        if is_new and not self._remote.is_awaited:
             self._tell_failure()
 
     def _on_lost(self, error: BackpackError | None) -> None:
         # That no streaming process can run the supervisor says, once for all. One that is
         # being restarted opens the server again at the same address.
         if error is not None:
-            self._note_problem(error)
+            self._enter(Event.AWAY, error)
 
     def _tell_failure(self) -> None:
         """Log why it does not listen, if so. Any thread."""
@@ -319,7 +320,3 @@ class ListeningServer:
             where = f" on port {self.port}" if self.port else ""
             text = f"The {self._kind.server}{where} is not open: {failure}"
             notify(self.logger, logging.WARNING, text)
-
-    def _note_problem(self, error: BackpackError | None, *, own: bool = False) -> None:
-        self._has_failed = own
-        self._problem = error
