@@ -9,7 +9,7 @@ import numpy as np
 
 from backpack._gst.gi import Gst
 from backpack._ipc.settings import PixelFormat
-from backpack._media.picture import CleanPicture, Picture, Redaction
+from backpack._media.picture import Picture
 from backpack._worker.encoding.encoder import EncodedPicture, Encoder
 from tests.caps import field
 
@@ -36,17 +36,16 @@ COLOURS = (
 """Blue, green, red."""
 
 
-def picture_of(frame: Any) -> CleanPicture:
+def picture_of(frame: Any) -> Picture:
     """Describe an array's pixels; the array must be kept alive."""
     channels = 1 if frame.ndim == 2 else frame.shape[2]
-    picture = Picture(
+    return Picture(
         address=frame.ctypes.data,
         stride=frame.strides[0],
         width=frame.shape[1],
         height=frame.shape[0],
         pixel_format=FORMATS[channels],
     )
-    return Redaction().clean(picture)
 
 
 def patches(width: int, height: int) -> Any:

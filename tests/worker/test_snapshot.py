@@ -11,11 +11,8 @@ import pytest
 
 from backpack._app.frame import ring_view
 from backpack._app.timeline import Stamp
-from backpack._ipc.ring import Ring, RingReader, RingWriter
-from backpack._ipc.settings import PixelFormat
-from backpack._media.picture import CleanPicture, Picture, Redaction
+from backpack._ipc.ring import Ring, RingFrame, RingReader, RingWriter
 from backpack._worker.snapshot import Snapshots
-from backpack.errors import PipelineError
 from tests.pictures import COLOURS, FORMATS, patch, patches
 from tests.waiting import open_descriptors, threads_named, wait_for
 
@@ -23,19 +20,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class _Reader(RingReader):
+    """Note which frames are taken."""
+
+    def __init__(self, seen: list[RingFrame], memory_fd: int, wake_fd: int) -> None:
+        super().__init__(memory_fd, wake_fd)
+        self._seen = seen
+
+    def take(self) -> RingFrame | None:
+        frame = super().take()
+        if frame is not None:
+            self._seen.append(frame)
+        return frame
+
+
 class Desk:
     """Snapshots with a ring; the test is the intake."""
 
     def __init__(self) -> None:
-        self.seen: list[Picture] = []
+        # Frames that were taken from the ring.
+        self.seen: list[RingFrame] = []
         self.woken = 0
-        self.snapshots = Snapshots(self._clean, self._wake)
+        self.snapshots = Snapshots(self._wake)
         self.writer: RingWriter | None = None
         self.reader: RingReader | None = None
-
-    def _clean(self, picture: Picture) -> CleanPicture:
-        self.seen.append(picture)
-        return Redaction().clean(picture)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -45,7 +53,7 @@ class Desk:
         if self.writer is None:
             self.writer = RingWriter(Ring(frame.nbytes), ring_view, np.copyto)
             ring = self.writer.ring
-            self.reader = RingReader(os.dup(ring.memory_fd), os.dup(ring.wake_read_fd))
+            self.reader = _Reader(self.seen, os.dup(ring.memory_fd), os.dup(ring.wake_read_fd))
         channels = 1 if frame.ndim == 2 else frame.shape[2]
         self.writer.write(frame, FORMATS[channels], Stamp(1, wall_ns, 0))
 
@@ -147,24 +155,6 @@ def test_it_is_as_wide_as_asked_and_no_wider(
     assert abs(int(decode(desk.take(max_width), *expected).mean()) - 128) < 4
 
 
-def test_every_frame_goes_through_the_redaction(desk: Desk) -> None:
-    """There is no other way to pixels; a frame that it withholds is not shown."""
-    desk.put(patches(64, 48))
-    desk.take()
-    assert len(desk.seen) == 1
-    assert (desk.seen[0].width, desk.seen[0].pixel_format) == (64, PixelFormat.BGR)
-
-    def withhold(_: Picture) -> CleanPicture:
-        raise PipelineError("withheld")
-
-    strict = Snapshots(withhold, lambda: None)
-    answers: list[bytes | None] = []
-    strict.ask(64, answers.append)
-    strict.serve(desk.reader)
-    strict.close()
-    assert answers == [None]
-
-
 def test_it_says_when_it_was_captured(desk: Desk) -> None:
     """In a comment right behind the beginning."""
     desk.put(patches(64, 48), wall_ns=1_700_000_000_000_000_001)
@@ -225,18 +215,19 @@ def test_nothing_runs_unless_it_is_asked(desk: Desk) -> None:
 def test_a_frame_that_is_overwritten_meanwhile_is_taken_again(desk: Desk) -> None:
     """What mixes two frames is shown to nobody."""
     desk.put(np.zeros((48, 64, 3), np.uint8))
-    clean = desk.snapshots._clean
+    reader = desk.reader
+    assert reader is not None
+    is_valid = reader.still_valid
 
-    def overwrite(picture: Picture) -> CleanPicture:
+    def overwrite(frame: RingFrame) -> bool:
         if len(desk.seen) < 2:
             # Three times: until the slot that is being read is the one to be written.
             for _ in range(3):
                 desk.put(np.full((48, 64, 3), 255, np.uint8))
-                assert desk.reader is not None
-                desk.reader.release()
-        return clean(picture)
+                reader.release()
+        return is_valid(frame)
 
-    desk.snapshots._clean = overwrite
+    reader.still_valid = overwrite  # type: ignore[method-assign]
     assert decode(desk.take(), 64, 48).min() > 240
     assert len(desk.seen) >= 2
 

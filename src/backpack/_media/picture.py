@@ -1,12 +1,4 @@
-"""
-Decide what of a picture may be seen: the one door between ring and encoder.
-
-Every picture passes here before anything else looks at it, and the encoding
-room takes nothing but what this room has let through: a `CleanPicture`, which
-only `Redaction` makes. At present it lets everything through. A method that
-hides faces or plates will stand here, and when it fails the picture is
-withheld.
-"""
+"""Raw pixels, wherever they lie in memory."""
 
 from __future__ import annotations
 
@@ -36,25 +28,3 @@ class Picture:
     width: int
     height: int
     pixel_format: PixelFormat
-
-
-class CleanPicture(Picture):
-    """A picture that may be encoded."""
-
-
-class Redaction:
-    """
-    Let pictures through to the encoder.
-
-    Used by one thread, the intake of one stream.
-    """
-
-    def clean(self, picture: Picture) -> CleanPicture:
-        """Return the picture back as one that may be seen."""
-        return CleanPicture(
-            picture.address,
-            picture.stride,
-            picture.width,
-            picture.height,
-            picture.pixel_format,
-        )

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backpack._media.access_unit import AccessUnit
-from backpack._media.picture import Picture, Redaction
+from backpack._media.picture import Picture
 from backpack._worker.cadence import Action, Cadence
 from backpack._worker.encoding.encoder import Encoder
 from backpack._worker.encoding.meter import Meter
@@ -81,7 +81,6 @@ class Feeder:
         self._last_size = last_size or (None, None)
         self._card: Placeholder | None = None
         self._shows_card = False
-        self.redaction = Redaction()
         self._cadence = Cadence()
         self._times = PictureTimes()
         # A key frame, or a new viewer's picture, that was asked for and is still
@@ -237,11 +236,10 @@ class Feeder:
         self, picture: Picture, tag: Tag, now_ns: int, still_valid: Callable[[], bool]
     ) -> bool:
         encoder = self._encoder or self._make_encoder()
-        clean = self.redaction.clean(picture)
         return self._encode(
             tag,
             now_ns,
-            lambda key: encoder.encode(clean, tag.pts_ns, key=key, still_valid=still_valid),
+            lambda key: encoder.encode(picture, tag.pts_ns, key=key, still_valid=still_valid),
         )
 
     def _encode(self, tag: Tag, now_ns: int, hand_over: Callable[[bool], bool]) -> bool:

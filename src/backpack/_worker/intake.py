@@ -38,7 +38,7 @@ LOOK_INTERVAL_NS = _SECOND_NS // 10
 
 class Stream:
     """
-    One stream: ring, redaction, encoder, hub.
+    One stream: ring, encoder, hub.
 
     Its intake thread does all the work and owns all state but what is handed
     to it under the lock. While nobody watches there is no encoder, and the
@@ -92,7 +92,7 @@ class Stream:
             on_stats_changed=on_stats_changed,
             last_size=last_size,
         )
-        self._snapshots = Snapshots(self._feeder.redaction.clean, self._waker.wake)
+        self._snapshots = Snapshots(self._waker.wake)
         self._is_wanted = False
         # Until when somebody is taken to look at frames one by one.
         self._looked_until_ns = 0

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack._ipc.ring import RingFrame, RingReader
-    from backpack._media.picture import CleanPicture
 
     Then = Callable[[bytes | None], None]
 
@@ -67,14 +66,11 @@ class Snapshots:
     made by a pipeline that ends with it.
 
     Args:
-        clean: The one door between ring and encoder: `Redaction.clean` of the
-            intake's own.
         wake: Wakes the intake up, so that it calls `serve`. Any thread.
 
     """
 
-    def __init__(self, clean: Callable[[Picture], CleanPicture], wake: Callable[[], None]) -> None:
-        self._clean = clean
+    def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         # Guards what is below.
         self._lock = threading.Lock()
@@ -170,8 +166,8 @@ class Snapshots:
         return None
 
     def _copy_frame(self, frame: RingFrame) -> _Copy:
-        picture = self._clean(
-            Picture(frame.address, frame.stride, frame.width, frame.height, frame.pixel_format)
+        picture = Picture(
+            frame.address, frame.stride, frame.width, frame.height, frame.pixel_format
         )
         row_bytes = picture.width * picture.pixel_format.bytes_per_pixel
         # GStreamer pads the rows of every packed format to four bytes.

@@ -15,7 +15,6 @@ from backpack._app.frame import ring_view
 from backpack._app.timeline import Stamp
 from backpack._ipc.ring import Ring, RingReader, RingWriter
 from backpack._ipc.settings import PixelFormat
-from backpack._media.picture import Redaction
 from backpack._outputs.web.settings import WebServerSettings
 from backpack._outputs.web.worker.server import Server
 from backpack._worker.snapshot import Snapshots
@@ -39,7 +38,7 @@ class Frames:
         self._stopped = False
         self._reader: RingReader | None = None
         self._writer: RingWriter | None = None
-        self.snapshots = Snapshots(Redaction().clean, self._wake.set)
+        self.snapshots = Snapshots(self._wake.set)
         self._thread = threading.Thread(target=self._run, name="tests' intake", daemon=True)
         self._thread.start()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backpack._gst.gi import GstApp
-    from backpack._media.picture import CleanPicture
+    from backpack._media.picture import Picture
     from backpack._worker.encoding.colour import Layout
     from backpack._worker.encoding.encoders import EncoderSpec
 
@@ -143,7 +143,7 @@ class Encoder:
 
     def encode(
         self,
-        picture: CleanPicture,
+        picture: Picture,
         pts_ns: int,
         *,
         key: bool,
