@@ -34,6 +34,7 @@ NAVIGATION = {
         "docs/reference/web",
         "docs/reference/kvs",
         "docs/reference/push",
+        "docs/reference/redaction",
         "docs/reference/stats",
         "docs/reference/errors",
     ],

@@ -14,13 +14,14 @@ SOURCE = Path(__file__).parent.parent / "src" / "backpack"
 
 # What a room may import at the top of its files, besides itself. What is
 # loaded lazily, inside of functions, is the business of its own line there.
-VALUES = {"_lib", "_registry", "_version", "errors", "stats"}
+VALUES = {"_lib", "_registry", "_version", "errors", "redaction", "stats"}
 APP = {*VALUES, "_app", "_ipc", "spyglass"}
 STREAMING = {*VALUES, "_gst", "_ipc", "_media", "_worker"}
 ROOMS = {
     "errors": set(),
     "_version": set(),
     "stats": set(),
+    "redaction": {"errors"},
     "_lib": {"errors"},
     "_registry": {"errors"},
     "_ipc": {"_lib", "errors"},

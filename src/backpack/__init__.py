@@ -19,6 +19,7 @@ from backpack._version import VERSION as __version__  # noqa: N811 - the name th
 if TYPE_CHECKING:
     from backpack.kvs import KVSSpyGlass
     from backpack.push import GstSink
+    from backpack.redaction import Redaction
     from backpack.rtsp import RTSPServer, RTSPSpyGlass
     from backpack.spyglass import SpyGlass
     from backpack.web import WebServer, WebSpyGlass
@@ -28,6 +29,7 @@ __all__ = [
     "KVSSpyGlass",
     "RTSPServer",
     "RTSPSpyGlass",
+    "Redaction",
     "SpyGlass",
     "WebServer",
     "WebSpyGlass",
@@ -39,6 +41,7 @@ _HOMES = {
     "KVSSpyGlass": "backpack.kvs",
     "RTSPServer": "backpack.rtsp",
     "RTSPSpyGlass": "backpack.rtsp",
+    "Redaction": "backpack.redaction",
     "SpyGlass": "backpack.spyglass",
     "WebServer": "backpack.web",
     "WebSpyGlass": "backpack.web",

@@ -23,6 +23,9 @@ class Stats:
         away: Frames put while the streaming process was not there.
         stopped: Frames put while not streaming.
         stale: Frames whose timestamp was not newer than the last one's.
+        redacted: Frames that went into the ring with something hidden.
+        blanked: Frames that went into the ring hidden as a whole: it was not known what
+            to hide in them.
         put_seconds: Time spent in `put`, all calls together.
         put_ms_p50: Median of the last 512 calls, milliseconds.
         put_ms_p99: 99th percentile of the last 512 calls, milliseconds.
@@ -55,6 +58,8 @@ class Stats:
     away: int = 0
     stopped: int = 0
     stale: int = 0
+    redacted: int = 0
+    blanked: int = 0
     put_seconds: float = 0.0
     put_ms_p50: float = 0.0
     put_ms_p99: float = 0.0

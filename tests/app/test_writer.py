@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.app.redaction.redactors import redactor
 
 from backpack._app.put_counters import Outcome
 from backpack._app.writer import FrameWriter
@@ -27,7 +28,7 @@ class Rig:
     def __init__(self) -> None:
         self.now_ns = 1000 * SECOND
         self.readers: list[RingReader] = []
-        self.frames = FrameWriter(30)
+        self.frames = FrameWriter(30, redactor())
         self.frames._clock_ns = lambda: self.now_ns
         self.frames._wall_ns = lambda: self.now_ns
         self.frames.open(30, self.attach)
@@ -63,7 +64,7 @@ def rig() -> Iterator[Rig]:
 
 def test_before_it_is_opened_frames_count_as_stopped() -> None:
     """And make no ring."""
-    frames = FrameWriter(30)
+    frames = FrameWriter(30, redactor())
     assert frames.put(frame(), None) is Outcome.STOPPED
     assert not frames.has_frame
     assert frames.copy_ring_fds() == []

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backpack._cli.font import GLYPH_HEIGHT, text_mask
+from backpack._app.font import GLYPH_HEIGHT, text_mask
 from backpack._cli.run import EndOfSource
 from backpack._cli.scene import Scene, SceneSource, bounce
 from backpack._cli.stop import StopRequest

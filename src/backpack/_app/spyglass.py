@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
 import threading
-import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from backpack._app import exit_hooks
 from backpack._app.blocks import Blocks
 from backpack._app.counters import as_stats
 from backpack._app.output import OutputOptions, TwoWayOutput, as_output, report_failures
@@ -22,14 +21,18 @@ from backpack._app.predecessor import (
     warn_if_overwritten,
 )
 from backpack._app.put_counters import Outcome
+from backpack._app.redaction.redactor import Redactor
+from backpack._app.sink_methods import SinkMethods
 from backpack._app.state import Phase
 from backpack._app.state import State as _State
 from backpack._app.stream import DRAIN_SECONDS, RemoteStream
 from backpack._app.writer import FrameWriter
 from backpack._ipc.settings import StreamSettings, is_disabled
 from backpack.errors import StateError
+from backpack.redaction import Redaction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     import numpy as np
@@ -47,10 +50,8 @@ _STREAMING = Phase.STREAMING
 STOP_SECONDS = 3.0
 """How long a stop may take by default."""
 
-_instances: weakref.WeakSet[SpyGlass] = weakref.WeakSet()
 
-
-class SpyGlass(OldNames):
+class SpyGlass(SinkMethods, OldNames):
     """
     One video stream, made of the frames that an application puts.
 
@@ -89,6 +90,14 @@ class SpyGlass(OldNames):
             or one of several outputs cannot be served because a package is
             missing. Otherwise that is logged and tried again, and shown by
             `state_reason` and `stats`.
+        privacy_mask: Boxes ``(x0, y0, x1, y1)`` and polygons ``[(x, y), ...]`` that are
+            hidden in every frame: in pixels, or in shares of the frame where no number
+            is larger than 1.
+        show_only: The same; everything else is hidden in every frame.
+        require_redaction: Whether a frame is hidden as a whole that is put without
+            ``redact=``.
+        redaction: How hidden regions look, and for how long they stay hidden that are no
+            longer given. None: ``Redaction()``.
         allow_anonymous: Whether a URL without a user may listen on an address
             that others can reach.
 
@@ -118,6 +127,10 @@ class SpyGlass(OldNames):
         encoder: str | None = None,
         linger_seconds: float = 5.0,
         required: bool = False,
+        privacy_mask: Sequence[Any] | None = None,
+        show_only: Sequence[Any] | None = None,
+        require_redaction: bool = False,
+        redaction: Redaction | None = None,
         allow_anonymous: bool = False,
     ) -> None:
         super().__init__()
@@ -138,14 +151,23 @@ class SpyGlass(OldNames):
             tell_unused(self.logger, "dotenv_path", "only kvssink needs one")
         self._required = required
         # Each has a lock of its own: `put` waits for no start and no stop.
-        self._frames = FrameWriter(self._settings.max_fps)
+        self._frames = FrameWriter(
+            self._settings.max_fps,
+            Redactor(
+                redaction or Redaction(),
+                privacy_mask=privacy_mask,
+                show_only=show_only,
+                required=require_redaction,
+                logger=self.logger,
+            ),
+        )
         self._stream = RemoteStream(
             self._frames, self._outputs, self.logger, disabled=is_disabled()
         )
         # Held through a start or a stop, so that these come one after the other.
         self._life = threading.Lock()
         self._blocks = Blocks()
-        _instances.add(self)
+        exit_hooks.add(self)
 
     # --- life ------------------------------------------------------------------
 
@@ -252,7 +274,13 @@ class SpyGlass(OldNames):
 
     # --- frames ----------------------------------------------------------------
 
-    def put(self, frame: NDArray[np.uint8], *, timestamp: Timestamp | None = None) -> bool:
+    def put(
+        self,
+        frame: NDArray[np.uint8],
+        *,
+        timestamp: Timestamp | None = None,
+        redact: Any = None,  # noqa: ANN401 - what detectors give
+    ) -> bool:
         """
         Hand over a frame to be streamed. Does not block.
 
@@ -262,6 +290,11 @@ class SpyGlass(OldNames):
                 It is copied, and may be changed afterwards.
             timestamp: Capture time: seconds since the epoch, or
                 (seconds, microseconds). None: now.
+            redact: What to hide in it, in pixels: boxes ``[(x0, y0, x1, y1), ...]``, an
+                array (n, 4), supervision's `Detections`, polygons, `bool` masks
+                (height, width) or (n, height, width). Hidden pixels are not copied. An
+                empty list: nothing. None: nothing was looked for. What cannot be read,
+                as a box with NaN, hides the whole frame, and is logged once.
 
         Returns:
             Whether the frame was taken. A newer one may still replace it
@@ -274,7 +307,7 @@ class SpyGlass(OldNames):
             StateError: The process was forked after this object was made.
 
         """
-        outcome = self._frames.put(frame, timestamp)
+        outcome = self._frames.put(frame, timestamp, redact)
         if outcome is not _ACCEPTED:
             if outcome is _FORKED:
                 self._check_fork("put")
@@ -282,30 +315,6 @@ class SpyGlass(OldNames):
         if self._stream.phase is not _STREAMING:
             self._stream.note_frame()
         return True
-
-    def write(self, frame: NDArray[np.uint8]) -> None:
-        """Put a frame, under the name of the method of `cv2.VideoWriter`."""
-        self.put(frame)
-
-    def write_frame(self, frame: NDArray[np.uint8]) -> None:
-        """Put a frame, under the name of the method of `supervision.VideoSink`."""
-        self.put(frame)
-
-    def __call__(self, predictions: object, frame: Any) -> None:  # noqa: ANN401, ARG002
-        """
-        Put a frame, called as Roboflow's `inference` calls a sink.
-
-        Args:
-            predictions: Ignored. Draw them before, or pass a function as the
-                sink that draws and then puts.
-            frame: An array, or an object with the array as its ``image``; a
-                list of them puts the first one that is not None.
-
-        """
-        if isinstance(frame, (list, tuple)):
-            frame = next((entry for entry in frame if entry is not None), None)
-        if frame is not None:
-            self.put(getattr(frame, "image", frame))
 
     # --- what can be asked -----------------------------------------------------
 
@@ -355,6 +364,11 @@ class SpyGlass(OldNames):
         """Show state and addresses."""
         return f"<{type(self).__name__} {self._stream.state.name} {' '.join(self.urls())}>"
 
+    def _on_exit(self) -> None:
+        """Deliver, where the application has not stopped what it has started."""
+        if self._deliver_seconds():
+            self.stop_streaming()
+
     def _become_forked_copy(self) -> None:
         """Let go of what belongs to the process that we were forked from."""
         # One that another thread held at the fork would be held for ever.
@@ -368,24 +382,3 @@ class SpyGlass(OldNames):
                 f"{call}() was called in a process that was forked from the one that made this "
                 "SpyGlass. Make a new SpyGlass in the forked process."
             )
-
-
-def _at_exit() -> None:
-    """Deliver, where the application has not stopped what it has started."""
-    for instance in list(_instances):
-        if instance._deliver_seconds():  # noqa: SLF001 - our own
-            instance.stop_streaming()
-
-
-# Before the one of the supervisor, which ends the streaming process: the last
-# that was registered is the first to be called.
-atexit.register(_at_exit)
-
-
-def _after_fork_in_child() -> None:
-    for instance in list(_instances):
-        instance._become_forked_copy()  # noqa: SLF001 - our own
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from backpack._app.redaction.redactor import Redactor
     from backpack._app.timeline import Timestamp
     from backpack._ipc.settings import PixelFormat
 
@@ -48,10 +49,12 @@ class FrameWriter:
 
     Args:
         max_fps: Frames per second that pass at the most, until `open`.
+        redactor: Decides what of a frame is hidden. Used under our lock.
 
     """
 
-    def __init__(self, max_fps: float) -> None:
+    def __init__(self, max_fps: float, redactor: Redactor) -> None:
+        self._redactor = redactor
         self._clock_ns = time.monotonic_ns
         self._wall_ns = time.time_ns
         # Guards everything below but what counts the quiet puts.
@@ -136,9 +139,14 @@ class FrameWriter:
 
     # --- frames ----------------------------------------------------------------
 
-    def put(self, frame: NDArray[np.uint8], timestamp: Timestamp | None) -> Outcome:
+    def put(
+        self,
+        frame: NDArray[np.uint8],
+        timestamp: Timestamp | None = None,
+        redact: object = None,
+    ) -> Outcome:
         """
-        Take a frame if it is worth it, and say what became of it.
+        Take a frame if it is worth it, and return what became of it.
 
         Raises:
             FrameError: It is not a frame, or from the future.
@@ -156,6 +164,8 @@ class FrameWriter:
             and frame.dtype is _UINT8
             and frame.shape == self._quiet_shape
             and timestamp is None
+            # Where something hidden was is remembered also of frames that nobody sees.
+            and redact is None
         ):
             if not next(self._quiet_puts) & _SAMPLING:
                 self._quiet_ns += self._clock_ns() - begun_ns
@@ -168,7 +178,7 @@ class FrameWriter:
         captured_ns = None if timestamp is None else captured_at(timestamp, self._wall_ns())
         with self._lock:
             self._count_quiet()
-            outcome = self._offer(frame, pixel_format, captured_ns, begun_ns)
+            outcome = self._offer(frame, pixel_format, captured_ns, begun_ns, redact)
             self._counters.count(outcome, self._clock_ns() - begun_ns)
         return outcome
 
@@ -178,10 +188,13 @@ class FrameWriter:
         pixel_format: PixelFormat,
         captured_ns: int | None,
         now_ns: int,
+        redact: object,
     ) -> Outcome:
         """Copy the frame if it is worth it. Called with the lock held."""
         if self._refusal is not None:
             return self._refusal
+        pixels = as_pixels(frame)
+        fill = self._redactor.look(redact, pixels.shape[1], pixels.shape[0], now_ns)
         writer = self._writer
         if writer is None:
             verdict = self._gate.decide(now_ns, wanted=self._is_awaited)
@@ -207,13 +220,19 @@ class FrameWriter:
                 self._error = f"Frames cannot be handed over: {shortage(error) or error}"
                 return Outcome.AWAY
         is_idle = not writer.wanted and writer is self._measured
-        writer.write(as_pixels(frame), pixel_format, stamp)
+        writer.write(pixels, pixel_format, stamp, fill)
+        self._tell_hidden(writer)
         self._last_size = frame.shape[1], frame.shape[0]
         if is_idle:
             self._gate.note_copy(self._clock_ns() - now_ns)
         # The first one into a ring has also made it.
         self._measured = writer
         return Outcome.ACCEPTED
+
+    def _tell_hidden(self, writer: RingWriter) -> None:
+        redactor = self._redactor
+        if redactor.redacted or redactor.blanked:
+            writer.note_hidden(redactor.redacted, redactor.blanked)
 
     def _new_ring(self, frame_bytes: int) -> RingWriter:
         """Make a ring that the frame fits, and hand it on. Called with the lock held."""
@@ -227,6 +246,7 @@ class FrameWriter:
         # Else the frames until the streaming process has attached would be
         # lost to an output that wants them all.
         writer.expect_reader(self._is_awaited, interval_ns)
+        self._tell_hidden(writer)
         self._writer = writer
         if self._attach is not None:
             try:
@@ -270,7 +290,11 @@ class FrameWriter:
         """Return what was counted, under the names of `Stats`."""
         with self._lock:
             self._count_quiet()
-            return self._counters.numbers()
+            return {
+                **self._counters.numbers(),
+                "redacted": self._redactor.redacted,
+                "blanked": self._redactor.blanked,
+            }
 
     # --- with the lock held ----------------------------------------------------
 

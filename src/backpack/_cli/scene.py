@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from backpack._cli.font import GLYPH_HEIGHT, text_mask
+from backpack._app.font import GLYPH_HEIGHT, text_mask
 from backpack._cli.run import EndOfSource
 
 if TYPE_CHECKING:

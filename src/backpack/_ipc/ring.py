@@ -45,6 +45,8 @@ _PAGE = 4096
 # on cache lines of their own, so that neither side slows the other's stores.
 _WORD_MAGIC = 0
 _WORD_LATEST = 1  # number of the newest frame << 8 | its slot
+_WORD_REDACTED = 2  # frames of which something was hidden, in this and earlier rings
+_WORD_BLANKED = 3  # frames that were hidden as a whole
 _WORD_WANTED = 16  # 1 while frames are wanted
 _WORD_BUSY = 17  # 1 + the slot that is being read, 0 for none: a hint
 _WORD_INTERVAL = 18  # fewest nanoseconds between frames that the reader wants
@@ -158,9 +160,22 @@ class RingWriter:
         """Take back what a streaming process said that has gone."""
         self._words[_WORD_WANTED] = self._words[_WORD_BUSY] = self._words[_WORD_INTERVAL] = 0
 
-    def write(self, pixels: Any, pixel_format: PixelFormat, stamp: Stamp) -> int:  # noqa: ANN401
+    def note_hidden(self, redacted: int, blanked: int) -> None:
+        """Note, for the reader, how many frames were hidden in part, and as a whole, so far."""
+        self._words[_WORD_REDACTED], self._words[_WORD_BLANKED] = redacted, blanked
+
+    def write(
+        self,
+        pixels: Any,  # noqa: ANN401
+        pixel_format: PixelFormat,
+        stamp: Stamp,
+        fill: Callable[[Any, Any], None] | None = None,
+    ) -> int:
         """
         Copy a frame into a free slot and announce it; give its number.
+
+        What copies it may hide something of it, and is passed as ``fill`` then. If that
+        raises, the frame is not announced.
 
         The slot last announced is never written, and that being read only if
         the reader's hint came too late, which the sequence then tells it.
@@ -175,7 +190,7 @@ class RingWriter:
         # A writer that was interrupted in its copy has left the number odd.
         sequence = words[record + _SEQUENCE] | 1
         words[record + _SEQUENCE] = sequence
-        self._copy(views[slot], pixels)
+        (fill or self._copy)(views[slot], pixels)
         number = self._number
         self._number = number + 1
         words[record + _NUMBER] = number
@@ -292,6 +307,10 @@ class RingReader:
     def latest_number(self) -> int:
         """The number of the newest frame, 0 if there was none."""
         return self._words[_WORD_LATEST] >> 8
+
+    def hidden(self) -> dict[str, int]:
+        """Return how many frames were hidden, in part and as a whole, under names of `Stats`."""
+        return {"redacted": self._words[_WORD_REDACTED], "blanked": self._words[_WORD_BLANKED]}
 
     def take(self) -> RingFrame | None:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import threading
@@ -99,6 +100,8 @@ class Stream:
         self._is_looked_at = False
         # What the ring says of us: whether frames are wanted, and how far apart.
         self._said: tuple[bool, int] | None = None
+        # What the application says of redaction.
+        self._hidden: dict[str, int] = {}
         self._fault: str | None = None
         self._thread = threading.Thread(target=self._run, name="spyglass-intake")
         self._thread.start()
@@ -141,8 +144,17 @@ class Stream:
         return self._is_wanted
 
     def numbers(self) -> dict[str, Any]:
-        """Return the numbers of the intake, under the names of `Stats`."""
-        return {**self._feeder.numbers(), "error": self._fault or self._choice.error}
+        """Return the numbers of the intake, under the names of `Stats`. Any thread."""
+        ring = self._ring
+        if ring is not None:
+            # It may be closed just now: then what it said last holds.
+            with contextlib.suppress(ValueError):
+                self._hidden = ring.hidden()
+        return {
+            **self._feeder.numbers(),
+            **self._hidden,
+            "error": self._fault or self._choice.error,
+        }
 
     def snapshot(self, max_width: int, then: Callable[[bytes | None], None]) -> None:
         """Ask for a JPEG of the newest put frame; see `Snapshots.ask`. Any thread."""

@@ -35,6 +35,18 @@ _OF_STREAM: dict[str, tuple[str, str, str, float]] = {
         "Frames that were overwritten while being read.",
         1,
     ),
+    "redacted": (
+        "spyglass_frames_redacted_total",
+        "counter",
+        "Frames that were put with something hidden.",
+        1,
+    ),
+    "blanked": (
+        "spyglass_frames_blanked_total",
+        "counter",
+        "Frames that were hidden as a whole.",
+        1,
+    ),
     "fps": ("spyglass_frames_per_second", "gauge", "Pictures encoded a second, at present.", 1),
     "bitrate_kbps": (
         "spyglass_bitrate_bits_per_second",
