@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tests.app.redaction.redactors import redactor
 
 from backpack._app.put_counters import Outcome
 from backpack._app.writer import FrameWriter
 from backpack._ipc.ring import RingReader
 from backpack.errors import FrameError
+from tests.app.redaction.redactors import redactor
 from tests.apps import frame
 from tests.waiting import open_descriptors
 
