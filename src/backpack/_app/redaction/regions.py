@@ -254,6 +254,9 @@ def _whole(values: NDArray[np.float64], most: int) -> NDArray[np.int64]:
 def _as_boxes(found: Any) -> NDArray[np.float64] | None:  # noqa: ANN401
     """Read boxes and nothing else, as almost all applications give them, at once."""
     try:
+        # Old versions of numpy only warn of rows of different lengths.
+        if isinstance(found, (list, tuple)) and any(len(part) != 4 for part in found):  # noqa: PLR2004
+            return None
         array = np.asarray(found)
     except Exception:  # noqa: BLE001 - looked at part by part, which says what is wrong
         return None
