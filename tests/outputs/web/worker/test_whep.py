@@ -216,16 +216,20 @@ def test_sessions_leave_nothing_behind(serving: Serving) -> None:
         where = post(serving).headers["Location"]
         assert serving.ask(where, method="DELETE").status == 200
 
+    def growth() -> int:
+        start = _memory_kb()
+        for _ in range(170):
+            one()
+        gc.collect()
+        return _memory_kb() - start
+
     for _ in range(30):
         one()
-    before = _threads(), open_descriptors(), _memory_kb()
-    for _ in range(170):
-        one()
-    gc.collect()
+    before = _threads(), open_descriptors()
+    # A leak grows in every round; the heap of a process that has run other tests in one.
+    assert any(growth() < 8_000 for _ in range(3))
     wait_for(lambda: _threads() <= before[0] + 2, what="threads stay")
     wait_for(lambda: open_descriptors() <= before[1] + 2, what="descriptors stay")
-
-    assert _memory_kb() - before[2] < 8_000
 
 
 def _threads() -> int:
